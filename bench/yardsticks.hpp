@@ -1,0 +1,22 @@
+// What Ringway is held against: the machine itself, a bare futex, a bare ring, and memcpy.
+#pragma once
+
+#include <cstddef>
+#include <vector>
+
+#include "rounds.hpp"
+
+namespace bench {
+
+// Two processes pass one cache line to and fro with plain loads and stores: no message can be faster.
+Contestant limit_ping_pong();
+// Two processes wake each other with one futex call a hop and sleep with another.
+Contestant futex_ping_pong();
+// boost::lockfree::spsc_queue of 64-byte elements, of fixed capacity, in shared memory; one each way.
+Contestant spsc_ping_pong();
+// The same, one way. One at a time: push and pop; else push and consume_all.
+Contestant spsc_stream(bool one_at_a_time);
+// One process copies `bytes` again and again, within its own cache.
+Contestant memcpy_loop(std::size_t bytes);
+
+}  // namespace bench

@@ -1,0 +1,383 @@
+// Every byte of a topic's two files: structs, constants, static_asserts; no logic.
+//
+// <topic>.data     TopicHeader | tail | oldest | lap marks | publisher table | ring (page-aligned)
+//                  written by publishers only; everyone else maps it read-only
+// <topic>.control  ControlHeader | parked words | waiting words | waiting lines | subscription table | groups
+//                  written by publishers and subscribers
+//
+// All words are little-endian (byte_order tells), zero is a valid initial value of every word but those of the two
+// headers and `tail` / `oldest`, and no struct has hidden padding. A change of any size or offset changes the
+// signature; tests/layout_test.cpp then asks for a new kLayoutVersion.
+//
+// Thread safety: words that change after creation are atomics. Crash: each field says what a death leaves.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <initializer_list>
+
+namespace ringway::detail {
+
+inline constexpr std::uint32_t kLayoutVersion = 1;
+inline constexpr std::uint32_t kByteOrder = 0x01020304;
+inline constexpr std::uint64_t kDataMagic = 0x4459'4157'474E'4952;     // "RINGWAYD"
+inline constexpr std::uint64_t kControlMagic = 0x4359'4157'474E'4952;  // "RINGWAYC"
+
+inline constexpr std::uint64_t kLine = 64;         // one frame unit, one cache line
+inline constexpr std::uint64_t kFrameHeader = 32;  // bytes before the payload, unless its alignment needs 64
+inline constexpr std::uint64_t kEighths = 8;       // lap marks a ring
+inline constexpr std::uint64_t kMinCapacity = 32ULL << 10;
+inline constexpr std::uint64_t kMinTestCapacity = 4ULL << 10;  // the format allows it; only tests ask for it
+inline constexpr std::uint64_t kMaxCapacity = 1ULL << 40;
+inline constexpr std::uint64_t kMaxExtent = ((1ULL << 24) - 1) * kLine;  // what 24 bits of 64-byte units hold
+inline constexpr std::uint32_t kMaxPublishers = 1024;
+inline constexpr std::uint32_t kMaxSubscriptions = 1024;
+inline constexpr std::uint32_t kMaxGroups = 16;
+inline constexpr std::uint32_t kMaxMembers = 1024;
+inline constexpr std::uint32_t kMaxInFlight = 65536;
+inline constexpr std::size_t kNameWords = 8;  // a component has at most 64 bytes; shorter ones end in NUL
+inline constexpr std::size_t kTypeNameBytes = 256;
+
+// Feature bits. An unknown required bit refuses the topic; an unknown optional one is ignored.
+inline constexpr std::uint64_t kKnownRequiredFeatures = 0;
+
+// Kernel lock bytes, far past the end of either file: never data, only places to lock.
+inline constexpr std::uint64_t kCreatorByte = 1ULL << 62;                    // control: create, remove
+inline constexpr std::uint64_t kTableByte = kCreatorByte + 1;                // either: attach, repair
+inline constexpr std::uint64_t kSlotBytes = kCreatorByte + 4096;             // + slot: a participant's life
+inline constexpr std::uint64_t kScratchBytes = kCreatorByte + (1ULL << 32);  // + 32 random bits: self-test, proof
+
+// The first 64 bytes of either file, at these offsets in every layout version.
+struct Prefix {
+  std::uint64_t magic;
+  std::uint32_t layout_version;
+  std::uint32_t byte_order;
+  std::uint64_t signature;   // from the sizes and offsets below
+  std::uint64_t file_bytes;  // the whole file
+  std::uint64_t epoch;       // odd, random, never printed; the same in both files of a topic
+  std::uint64_t required_features;
+  std::uint64_t optional_features;
+  std::uint64_t control_inode;  // data: the inode of its control; control: 0
+};
+
+// Data file, offset 0. Written once by the creator, before the file has a name; immutable afterwards.
+struct TopicHeader {
+  Prefix prefix;
+  std::uint64_t capacity_bytes;     // of the ring; a power of two
+  std::uint64_t first_position;     // tail and oldest of the new topic; a multiple of 64
+  std::uint32_t payload_offset;     // from the frame's start: 32, or 64 where the alignment needs it
+  std::uint32_t payload_alignment;  // bytes; a power of two, at most 64
+  std::uint32_t max_publishers;     // rows of the publisher table
+  std::uint32_t max_subscriptions;  // rows of the subscription table
+  std::uint32_t max_groups;
+  std::uint32_t max_members;    // a group
+  std::uint32_t max_in_flight;  // a group
+  std::uint32_t exclusive;      // 1: one publisher at a time
+  std::uint32_t stamped;        // 1: frames carry CLOCK_MONOTONIC
+  std::uint32_t temporary;      // 1: removed by its last leaver
+  std::uint64_t type_size;      // 0: bytes
+  std::uint64_t type_alignment;
+  std::uint64_t type_fingerprint;
+  std::array<char, kTypeNameBytes> type_name;  // NUL-terminated, may be empty
+  std::uint64_t created_ns;                    // CLOCK_REALTIME, for display
+  std::array<char, 40> boot_id;                // of the boot that created it, NUL-terminated
+  std::array<std::byte, 576> reserved;
+};
+
+// Data file: where the next claim starts.
+struct alignas(kLine) TailLine {
+  std::atomic<std::uint64_t> tail;  // shared: CAS by claimers. exclusive: stored after the tag; may lag, never lead
+  std::array<std::byte, 56> reserved;
+  std::atomic<std::uint32_t> publishers_used;  // rows ever owned; grows under the table lock, before a row is owned
+  std::array<std::byte, 60> reserved_used;
+};
+
+// Data file: the first position that is safe to read; moved before anything below it is overwritten.
+struct alignas(kLine) OldestLine {
+  std::atomic<std::uint64_t> oldest;  // CAS by publishers in need of space; only grows
+  std::array<std::byte, 120> reserved;
+};
+
+// Data file: per eighth of the ring the first frame start in it. Stored between a claim and its tag by the claimer
+// whose end lies there; counts only if oldest < mark <= tail and it lies in the eighth it is filed under.
+struct alignas(kLine) LapMarks {
+  std::array<std::atomic<std::uint64_t>, kEighths> mark;
+};
+
+enum class PublisherState : std::uint32_t { free = 0, owned = 1 };
+
+// A record is NONE, or a position with the bits below; positions are multiples of 64.
+inline constexpr std::uint64_t kNoRecord = 0;
+inline constexpr std::uint64_t kRecordWon = 1;       // the CAS on tail succeeded
+inline constexpr std::uint64_t kRecordStanding = 2;  // tells position 0 from NONE
+constexpr std::uint64_t position_of(std::uint64_t record) { return record & ~(kLine - 1); }
+
+// Data file: a row of the publisher table. Written by its owner; state, incarnation, pid and name under the table lock.
+struct alignas(kLine) PublisherSlot {
+  std::atomic<std::uint64_t> record;         // the claim under way; shared topics only
+  std::atomic<std::uint64_t> record_extent;  // bytes it claims; stored before the record
+  std::atomic<std::uint64_t> reserved_word;
+  std::atomic<std::uint64_t> incarnation;  // how many times this row has been owned
+  std::atomic<std::uint64_t> sequence;     // messages committed, across incarnations; stored after the tag
+  std::atomic<std::uint64_t> bytes;        // payload bytes committed, across incarnations
+  std::atomic<std::uint64_t> claimed_ns;   // CLOCK_MONOTONIC when a waiting claim began to be open; display only
+  std::atomic<PublisherState> state;
+  std::atomic<std::uint32_t> pid;                           // display only
+  std::array<std::atomic<std::uint64_t>, kNameWords> name;  // display only
+  std::atomic<std::uint64_t> waits;                         // claims that found no space at once
+  std::atomic<std::uint64_t> retries;                       // the most times one claim lost the CAS on tail
+  std::array<std::byte, 112> reserved;
+};
+
+// Control file, offset 0. Prefix and limits are immutable; `removed` only goes from 0 to 1.
+struct ControlHeader {
+  Prefix prefix;
+  std::uint64_t capacity_bytes;
+  std::uint32_t max_publishers;
+  std::uint32_t max_subscriptions;
+  std::uint32_t max_groups;
+  std::uint32_t max_members;
+  std::uint32_t max_in_flight;
+  std::uint32_t reserved_word;
+  std::array<std::byte, 32> reserved;
+  std::atomic<std::uint32_t> removed;             // 1: being removed; stored under the creator byte
+  std::atomic<std::uint32_t> clean;               // 1: the last participant left in order
+  std::atomic<std::uint32_t> subscriptions_used;  // rows ever owned; grows under the table lock, before a row joins
+  std::atomic<std::uint32_t> had_durable;         // 1 once a durable subscription was created; under the table lock
+  std::array<std::byte, 368> reserved_lines;
+};
+
+// Control file: one per 64 sleepers: bit set by a subscriber before it sleeps, cleared by itself or its waker.
+// Words for the subscriptions come first, then those for each group's members.
+struct alignas(kLine) BitWords {
+  std::array<std::atomic<std::uint64_t>, 8> word;
+};
+
+inline constexpr std::uint32_t kNoBlocker = 0xFFFF'FFFF;
+inline constexpr std::uint32_t kBlockedByPublisher = 0x8000'0000;  // flag: the rest is a publisher's slot
+
+// Control file: a waiting publisher's line; written by it before it sets its waiting bit.
+struct alignas(kLine) WaitingLine {
+  std::atomic<std::uint64_t> position;  // the blocker's cursor must reach it
+  std::atomic<std::uint64_t> since_ns;  // CLOCK_MONOTONIC; display only
+  std::atomic<std::uint32_t> blocker;   // subscription slot, or publisher slot | kBlockedByPublisher
+  std::atomic<std::uint32_t> doorbell;  // the futex; incremented by whoever clears the bit
+  std::atomic<std::uint32_t> waiting;   // 1 while the line counts; display only
+  std::array<std::byte, 36> reserved;
+};
+
+// limited: publishers overtake it, but not within its last max_lag_bytes.
+enum class SubscriptionState : std::uint32_t { free = 0, joining = 1, reliable = 2, lossy = 3, limited = 4 };
+enum class SubscriptionKind : std::uint32_t { none = 0, ephemeral = 1, durable = 2, group = 3 };
+
+inline constexpr std::size_t kHistogramBuckets = 64;
+
+// Control file: a row of the subscription table; each line is written by the one named.
+struct alignas(kLine) SubscriptionSlot {
+  // Under the table lock, by whoever creates, attaches, frees or removes it.
+  std::atomic<std::uint64_t> incarnation;    // how many times this row has been attached
+  std::atomic<std::uint64_t> max_lag_bytes;  // limited: at least so many of the newest bytes are kept for it; else 0
+  std::atomic<SubscriptionKind> kind;
+  std::atomic<std::uint32_t> owned;   // 1 from attach to detach; a death leaves it, the life lock tells
+  std::atomic<std::uint32_t> pid;     // display only
+  std::atomic<std::uint32_t> wanted;  // SubscriptionState to take once joined: reliable, lossy or limited
+  std::array<std::byte, 32> reserved_cold;
+  std::array<std::atomic<std::uint64_t>, kNameWords> name;  // empty: ephemeral
+  // By its owner (state also under the table lock).
+  std::atomic<std::uint64_t> cursor;  // position of the next message
+  std::atomic<SubscriptionState> state;
+  std::atomic<std::uint32_t> backstops;  // messages found by a backstop instead of a doorbell
+  std::atomic<std::uint64_t> received;   // messages released
+  std::atomic<std::uint64_t> lost;       // messages overtaken
+  std::atomic<std::uint64_t> base;       // messages published before it joined, where known
+  std::array<std::byte, 24> reserved_owner;
+  // By publishers.
+  std::atomic<std::uint32_t> doorbell;  // the futex; incremented by whoever clears the parked bit
+  std::array<std::byte, 60> reserved_doorbell;
+  // By its owner: log2 buckets of ns from stamp to receive.
+  std::array<std::atomic<std::uint64_t>, kHistogramBuckets> histogram;
+};
+
+// Room for groups: competing consumers of one durable subscription.
+struct alignas(kLine) GroupHeader {
+  std::atomic<std::uint64_t> next;  // position of the next job to hand out
+  std::array<std::byte, 56> reserved_next;
+  std::atomic<std::uint64_t> gate;  // what publishers respect
+  std::array<std::byte, 56> reserved_gate;
+  std::array<std::byte, 128> reserved;
+};
+struct alignas(kLine) MemberSlot {
+  std::atomic<std::uint64_t> incarnation;
+  std::atomic<std::uint32_t> owned;
+  std::atomic<std::uint32_t> pid;
+  std::array<std::byte, 48> reserved;
+  std::atomic<std::uint32_t> doorbell;
+  std::array<std::byte, 60> reserved_doorbell;
+};
+struct InFlightEntry {
+  std::atomic<std::uint64_t> word;  // state, owner slot and incarnation, attempt, use count
+  std::atomic<std::uint64_t> position;
+  std::atomic<std::uint64_t> not_before_ns;
+  std::atomic<std::uint64_t> reason;
+};
+
+enum class FrameKind : std::uint8_t { message = 1, packed = 2, aborted = 3 };
+
+// The ring: a frame at position P is committed iff tag == P ^ epoch. Written by its claimer, between claim and tag.
+struct FrameHeader {
+  std::atomic<std::uint64_t> tag;
+  std::atomic<std::uint64_t> size;    // length u32 (payload bytes) | extent:24 (claimed, in 64 bytes) | kind:8
+  std::atomic<std::uint64_t> origin;  // publisher:16 | count:6 (packed) | sequence:42
+  std::atomic<std::uint64_t> stamp;   // CLOCK_MONOTONIC ns if the topic is stamped, else 0
+};
+
+constexpr std::uint64_t pack_size(std::uint32_t length, std::uint64_t extent_bytes, FrameKind kind) {
+  return length | (extent_bytes / kLine) << 32 | static_cast<std::uint64_t>(kind) << 56;
+}
+constexpr std::uint32_t length_of(std::uint64_t size) { return static_cast<std::uint32_t>(size); }
+constexpr std::uint64_t extent_of(std::uint64_t size) { return (size >> 32 & 0xFF'FFFF) * kLine; }
+constexpr FrameKind kind_of(std::uint64_t size) { return static_cast<FrameKind>(size >> 56); }
+
+inline constexpr std::uint64_t kSequenceMask = (1ULL << 42) - 1;
+constexpr std::uint64_t pack_origin(std::uint32_t publisher, std::uint64_t sequence) {
+  return (publisher & 0xFFFFU) | (sequence & kSequenceMask) << 22;
+}
+constexpr std::uint32_t publisher_of(std::uint64_t origin) { return static_cast<std::uint32_t>(origin & 0xFFFF); }
+constexpr std::uint64_t sequence_of(std::uint64_t origin) { return origin >> 22; }
+
+constexpr std::uint64_t align_up(std::uint64_t value, std::uint64_t unit) { return (value + unit - 1) / unit * unit; }
+constexpr std::uint64_t bit_words(std::uint64_t bits) { return (bits + 63) / 64; }
+
+// What sizes the tables of a topic.
+struct Limits {
+  std::uint64_t capacity_bytes = 0;
+  std::uint32_t max_publishers = 0;
+  std::uint32_t max_subscriptions = 0;
+  std::uint32_t max_groups = 0;
+  std::uint32_t max_members = 0;
+  std::uint32_t max_in_flight = 0;
+};
+
+inline constexpr std::uint64_t kPage = 4096;
+
+// Offsets from the start of the data file.
+inline constexpr std::uint64_t kTailOffset = sizeof(TopicHeader);
+inline constexpr std::uint64_t kOldestOffset = kTailOffset + sizeof(TailLine);
+inline constexpr std::uint64_t kMarksOffset = kOldestOffset + sizeof(OldestLine);
+inline constexpr std::uint64_t kPublishersOffset = kMarksOffset + sizeof(LapMarks);
+constexpr std::uint64_t ring_offset(const Limits& limits) {
+  return align_up(kPublishersOffset + limits.max_publishers * sizeof(PublisherSlot), kPage);
+}
+constexpr std::uint64_t data_bytes(const Limits& limits) { return ring_offset(limits) + limits.capacity_bytes; }
+
+// Offsets from the start of the control file.
+inline constexpr std::uint64_t kParkedOffset = sizeof(ControlHeader);
+constexpr std::uint64_t parked_words(const Limits& limits) {
+  return bit_words(limits.max_subscriptions) + limits.max_groups * bit_words(limits.max_members);
+}
+constexpr std::uint64_t waiting_offset(const Limits& limits) {
+  return kParkedOffset + align_up(parked_words(limits) * 8, kLine);
+}
+constexpr std::uint64_t waiting_lines_offset(const Limits& limits) {
+  return waiting_offset(limits) + align_up(bit_words(limits.max_publishers) * 8, kLine);
+}
+constexpr std::uint64_t subscriptions_offset(const Limits& limits) {
+  return waiting_lines_offset(limits) + limits.max_publishers * sizeof(WaitingLine);
+}
+constexpr std::uint64_t groups_offset(const Limits& limits) {
+  return subscriptions_offset(limits) + limits.max_subscriptions * sizeof(SubscriptionSlot);
+}
+constexpr std::uint64_t group_bytes(const Limits& limits) {
+  return align_up(
+      sizeof(GroupHeader) + limits.max_members * sizeof(MemberSlot) + limits.max_in_flight * sizeof(InFlightEntry),
+      kLine);
+}
+constexpr std::uint64_t control_bytes(const Limits& limits) {
+  return align_up(groups_offset(limits) + limits.max_groups * group_bytes(limits), kPage);
+}
+
+static_assert(sizeof(Prefix) == 64 && sizeof(TopicHeader) == 1024 && sizeof(ControlHeader) == 512);
+static_assert(sizeof(TailLine) == 128 && sizeof(OldestLine) == 128 && sizeof(LapMarks) == 64);
+static_assert(sizeof(PublisherSlot) == 256 && sizeof(WaitingLine) == 64 && sizeof(SubscriptionSlot) == 768);
+static_assert(sizeof(GroupHeader) == 256 && sizeof(MemberSlot) == 128 && sizeof(InFlightEntry) == 32);
+static_assert(sizeof(FrameHeader) == kFrameHeader && sizeof(BitWords) == kLine);
+static_assert(offsetof(SubscriptionSlot, cursor) == 128 && offsetof(SubscriptionSlot, doorbell) == 192);
+static_assert(std::atomic<std::uint64_t>::is_always_lock_free && std::atomic<std::uint32_t>::is_always_lock_free);
+
+// FNV-1a over every size and offset that another program must agree on.
+constexpr std::uint64_t layout_signature() {
+  std::uint64_t hash = 0xCBF2'9CE4'8422'2325;
+  const auto mix = [&hash](std::uint64_t value) {
+    for (int i = 0; i < 8; ++i) hash = (hash ^ (value >> (8 * i) & 0xFF)) * 0x100'0000'01B3;
+  };
+  for (const std::uint64_t value : std::initializer_list<std::uint64_t>{std::uint64_t{kLayoutVersion},
+                                                                        kLine,
+                                                                        kFrameHeader,
+                                                                        kEighths,
+                                                                        kPage,
+                                                                        sizeof(TopicHeader),
+                                                                        offsetof(TopicHeader, capacity_bytes),
+                                                                        offsetof(TopicHeader, payload_offset),
+                                                                        offsetof(TopicHeader, exclusive),
+                                                                        offsetof(TopicHeader, type_size),
+                                                                        offsetof(TopicHeader, type_name),
+                                                                        offsetof(TopicHeader, created_ns),
+                                                                        offsetof(TopicHeader, boot_id),
+                                                                        kTailOffset,
+                                                                        kOldestOffset,
+                                                                        kMarksOffset,
+                                                                        kPublishersOffset,
+                                                                        sizeof(PublisherSlot),
+                                                                        offsetof(PublisherSlot, record),
+                                                                        offsetof(PublisherSlot, record_extent),
+                                                                        offsetof(PublisherSlot, incarnation),
+                                                                        offsetof(PublisherSlot, sequence),
+                                                                        offsetof(PublisherSlot, bytes),
+                                                                        offsetof(PublisherSlot, state),
+                                                                        offsetof(PublisherSlot, pid),
+                                                                        offsetof(PublisherSlot, name),
+                                                                        sizeof(ControlHeader),
+                                                                        offsetof(ControlHeader, capacity_bytes),
+                                                                        offsetof(ControlHeader, removed),
+                                                                        offsetof(ControlHeader, clean),
+                                                                        offsetof(TailLine, publishers_used),
+                                                                        offsetof(ControlHeader, subscriptions_used),
+                                                                        offsetof(ControlHeader, had_durable),
+                                                                        kParkedOffset,
+                                                                        sizeof(WaitingLine),
+                                                                        offsetof(WaitingLine, position),
+                                                                        offsetof(WaitingLine, since_ns),
+                                                                        offsetof(WaitingLine, blocker),
+                                                                        offsetof(WaitingLine, doorbell),
+                                                                        offsetof(WaitingLine, waiting),
+                                                                        sizeof(SubscriptionSlot),
+                                                                        offsetof(SubscriptionSlot, incarnation),
+                                                                        offsetof(SubscriptionSlot, max_lag_bytes),
+                                                                        offsetof(SubscriptionSlot, kind),
+                                                                        offsetof(SubscriptionSlot, owned),
+                                                                        offsetof(SubscriptionSlot, wanted),
+                                                                        offsetof(SubscriptionSlot, name),
+                                                                        offsetof(SubscriptionSlot, cursor),
+                                                                        offsetof(SubscriptionSlot, state),
+                                                                        offsetof(SubscriptionSlot, received),
+                                                                        offsetof(SubscriptionSlot, lost),
+                                                                        offsetof(SubscriptionSlot, base),
+                                                                        offsetof(SubscriptionSlot, doorbell),
+                                                                        offsetof(SubscriptionSlot, histogram),
+                                                                        sizeof(GroupHeader),
+                                                                        offsetof(GroupHeader, gate),
+                                                                        sizeof(MemberSlot),
+                                                                        offsetof(MemberSlot, doorbell),
+                                                                        sizeof(InFlightEntry),
+                                                                        sizeof(FrameHeader),
+                                                                        offsetof(FrameHeader, tag),
+                                                                        offsetof(FrameHeader, size),
+                                                                        offsetof(FrameHeader, origin),
+                                                                        offsetof(FrameHeader, stamp)})
+    mix(value);
+  return hash;
+}
+
+}  // namespace ringway::detail

@@ -1,0 +1,162 @@
+// Sleeping and waking: parked bits, waiting bits, doorbells, futexes.
+//
+// The order on the sleeper's side is doorbell - bit - fence - look - sleep; on the waker's side it is change - fence -
+// bits - clear - doorbell - wake. So either the sleeper's look sees the change, or the waker sees the bit; and a bell
+// that rings between the doorbell's load and the sleep makes the kernel return at once.
+//
+// Thread safety: any number of wakers, one sleeper per bit. Progress: waking is wait-free but for the system call;
+// sleeping ends at its deadline at the latest. Crash: a waker that dies between clearing a bit and ringing leaves its
+// sleeper asleep until the backstop; a sleeper that dies leaves a bit that the next wake clears.
+#pragma once
+
+#include <linux/futex.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <bit>
+#include <cerrno>
+#include <climits>
+#include <cstdint>
+#include <ctime>
+#include <limits>
+
+#include "ringway/detail/slots.hpp"
+
+namespace ringway::detail {
+
+inline constexpr std::int64_t kForever = std::numeric_limits<std::int64_t>::max();
+inline constexpr std::int64_t kBackstop = 50'000'000;  // ns: the longest sleep without a look
+
+inline std::int64_t monotonic_ns() noexcept {
+  timespec now{};
+  ::clock_gettime(CLOCK_MONOTONIC, &now);
+  return std::int64_t{now.tv_sec} * 1'000'000'000 + now.tv_nsec;
+}
+
+// The same, some milliseconds behind, for a few ns: to tell how long ago something was looked at.
+inline std::int64_t coarse_ns() noexcept {
+  timespec now{};
+  ::clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+  return std::int64_t{now.tv_sec} * 1'000'000'000 + now.tv_nsec;
+}
+
+// A wait of `timeout` ns from now as a point in time; saturates.
+inline std::int64_t deadline_after(std::int64_t timeout) noexcept {
+  if (timeout <= 0) return 0;
+  const std::int64_t now = monotonic_ns();
+  return timeout > kForever - now ? kForever : now + timeout;
+}
+
+// Sleeps while *word == expected, until woken or the deadline (CLOCK_MONOTONIC ns); goes on after signals. Keeps errno.
+// False: the deadline passed.
+inline bool futex_wait(std::atomic<std::uint32_t>& word, std::uint32_t expected, std::int64_t deadline) noexcept {
+  const int saved = errno;
+  timespec until{deadline / 1'000'000'000, deadline % 1'000'000'000};
+  long result = 0;
+  do {
+    result = ::syscall(SYS_futex, &word, FUTEX_WAIT_BITSET, expected, &until, nullptr, FUTEX_BITSET_MATCH_ANY);
+  } while (result != 0 && errno == EINTR);
+  const bool passed = result != 0 && errno == ETIMEDOUT;
+  errno = saved;
+  return !passed;
+}
+
+inline void futex_wake(std::atomic<std::uint32_t>& word) noexcept {
+  const int saved = errno;
+  ::syscall(SYS_futex, &word, FUTEX_WAKE, INT_MAX, nullptr, nullptr, 0);
+  errno = saved;
+}
+
+// Rings a doorbell. release B1: pairs with the sleeper's load (B2), so that what was changed is seen after waking.
+template <class Bell>
+void ring_doorbell(Bell& doorbell) noexcept {
+  doorbell.fetch_add(1, std::memory_order_release);
+  futex_wake(doorbell);
+}
+
+// One sleeper's place: its bit, and the word it sleeps on. The two types are the Memory's.
+template <class Bits, class Bell>
+struct Bed {
+  Bits* word;
+  std::uint64_t bit;
+  Bell* doorbell;
+
+  // Announces the sleep; the caller must look once more before `sleep`. acquire B2: pairs with B1. seq_cst B3 and the
+  // fence: pair with the waker's fence (W8, R5). A death afterwards leaves the bit, which the next wake clears.
+  template <class Memory>
+  [[nodiscard]] std::uint32_t announce() const noexcept {
+    const std::uint32_t seen = doorbell->load(std::memory_order_acquire);
+    word->fetch_or(bit, std::memory_order_seq_cst);
+    Memory::full_fence();
+    return seen;
+  }
+  // relaxed: an own bit that a waker clears at the same time costs one needless ring.
+  void leave() const noexcept { word->fetch_and(~bit, std::memory_order_relaxed); }
+};
+template <class Bits, class Bell>
+Bed(Bits*, std::uint64_t, Bell*) -> Bed<Bits, Bell>;
+
+template <class Memory>
+auto parked_bed(const Memory& memory, std::uint32_t subscription) noexcept {
+  return Bed{&memory.parked[subscription / 64], 1ULL << (subscription % 64),
+             &memory.subscription(subscription).doorbell};
+}
+
+template <class Memory>
+auto waiting_bed(const Memory& memory, std::uint32_t publisher) noexcept {
+  return Bed{&memory.waiting[publisher / 64], 1ULL << (publisher % 64), &memory.waiting_line(publisher).doorbell};
+}
+
+// True if somebody sleeps for messages. relaxed: the caller's full fence (W8) orders it after the tag.
+template <class Memory>
+bool anyone_parked(const Memory& memory) noexcept {
+  std::uint64_t any = memory.parked[0].load(std::memory_order_relaxed);
+  for (std::uint64_t word = 1; word * 64 < memory.max_subscriptions; ++word)
+    any |= memory.parked[word].load(std::memory_order_relaxed);
+  return any != 0;
+}
+
+// True if a publisher waits. relaxed: after a release of the cursor the one race left costs a backstop; elsewhere the
+// caller fences first.
+template <class Memory>
+bool anyone_waiting(const Memory& memory) noexcept {
+  std::uint64_t any = memory.waiting[0].load(std::memory_order_relaxed);
+  for (std::uint64_t word = 1; word * 64 < memory.max_publishers; ++word)
+    any |= memory.waiting[word].load(std::memory_order_relaxed);
+  return any != 0;
+}
+
+// Wakes every parked subscriber. acq_rel B4: whoever clears a bit, and only it, rings that bell.
+template <class Memory>
+void wake_parked(const Memory& memory) noexcept {
+  for (std::uint32_t word = 0; word * 64 < memory.max_subscriptions; ++word) {
+    const std::uint64_t chosen = memory.parked[word].load(std::memory_order_relaxed);  // B4 decides
+    if (chosen == 0) continue;
+    std::uint64_t cleared = memory.parked[word].fetch_and(~chosen, std::memory_order_acq_rel) & chosen;
+    for (; cleared != 0; cleared &= cleared - 1) {
+      const std::uint32_t slot = word * 64 + static_cast<std::uint32_t>(std::countr_zero(cleared));
+      if (slot < memory.max_subscriptions) ring_doorbell(memory.subscription(slot).doorbell);
+    }
+  }
+}
+
+// Wakes the publishers that wait for `blocker` (a subscription, or a publisher | kBlockedByPublisher) and whose position
+// `reached` has come to. acquire B5: pairs with the waiter's B3, so that its line is whole. acq_rel B6: as B4.
+template <class Memory>
+void wake_waiting(const Memory& memory, std::uint32_t blocker, std::uint64_t reached) noexcept {
+  for (std::uint32_t word = 0; word * 64 < memory.max_publishers; ++word) {
+    std::uint64_t bits = memory.waiting[word].load(std::memory_order_acquire);
+    for (; bits != 0; bits &= bits - 1) {
+      const std::uint32_t slot = word * 64 + static_cast<std::uint32_t>(std::countr_zero(bits));
+      if (slot >= memory.max_publishers) return;
+      auto& line = memory.waiting_line(slot);
+      if (line.blocker.load(std::memory_order_relaxed) != blocker) continue;         // ordered by B5
+      if (before(reached, line.position.load(std::memory_order_relaxed))) continue;  // as above
+      const std::uint64_t bit = 1ULL << (slot % 64);
+      if (memory.waiting[word].fetch_and(~bit, std::memory_order_acq_rel) & bit) ring_doorbell(line.doorbell);
+    }
+  }
+}
+
+}  // namespace ringway::detail

@@ -1,0 +1,147 @@
+// The cold part of a handle: its mapping, its slot, its life, and what it needs to wait and to look.
+//
+// Thread safety: belongs to its handle's thread. Progress: attaching takes table locks, within attach_timeout.
+// Crash: the kernel drops the life lock; the slot is then free to be taken, once its record is settled.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "ringway/error.hpp"
+#include "ringway/publisher.hpp"
+#include "ringway/subscriber.hpp"
+#include "topic.hpp"
+
+namespace ringway::detail {
+
+// ns: how long files that somebody removed by hand may go unnoticed. Two looks at names cost more than a wake-up, and whoever
+// removes a topic by our means says so in the control file.
+inline constexpr std::int64_t kNamesLook = 4 * kBackstop;
+
+// What publishers and readers have in common.
+class Attachment {
+ public:
+  Attachment(std::shared_ptr<BusState> owner, std::string name, std::unique_ptr<Segment> mapped, Wait strategy)
+      : bus(std::move(owner)),
+        topic(std::move(name)),
+        segment(std::move(mapped)),
+        wait(strategy),
+        publishers(segment->data_file()),
+        subscribers(segment->control_file()) {}
+
+  // False once the topic's names no longer mean these files; they are looked at when the last look is `every` ns ago.
+  [[nodiscard]] bool topic_stands(std::int64_t now, std::int64_t every = kNamesLook) noexcept;
+  [[nodiscard]] bool topic_stands_now() noexcept;
+
+  std::shared_ptr<BusState> bus;
+  std::string topic;
+  std::unique_ptr<Segment> segment;
+  Wait wait;
+  Life life;
+  Prober publishers;   // on the data file
+  Prober subscribers;  // on the control file
+
+ private:
+  // relaxed: a flag; the names decide, later at the latest.
+  [[nodiscard]] bool removed() const noexcept {
+    return segment->memory().control->removed.load(std::memory_order_relaxed) != 0;
+  }
+  std::int64_t looked_ns_ = 0;
+  bool stands_ = true;  // once gone, a topic does not come back: the same name means another
+};
+
+class PublisherAttachment : public Attachment {
+ public:
+  using Attachment::Attachment;
+  std::uint64_t stepped_at = 0;  // the limit at the last look at the names
+  std::uint32_t blocked = 0;     // calls in a row that found no space, for the same blocker
+  std::uint32_t blocker = kNoBlocker;
+};
+
+inline constexpr std::uint64_t kUnknown = ~0ULL;
+
+class ReaderAttachment : public Attachment {
+ public:
+  using Attachment::Attachment;
+  struct Aligned {
+    void operator()(std::byte* bytes) const { ::operator delete(bytes, std::align_val_t(64)); }
+  };
+  std::unique_ptr<std::byte, Aligned> buffer;  // for checked copies
+  std::vector<std::uint64_t> expected;         // per publisher slot: the next sequence, or kUnknown
+  std::uint64_t lost_away = 0;                 // while nobody was attached; told with the next message
+  bool gap = false;                            // overtaken since the counters were last compared
+  std::uint64_t stuck_at = 0;                  // the frame that tries in a row found without a tag
+  std::uint32_t stuck = 0;
+  std::int64_t nap_ns = 50'000;  // of an observer; doubles up to 10 ms
+};
+
+// How often a waiting loop looks before it sleeps.
+std::uint32_t spins(Wait strategy) noexcept;
+// The longest sleep: the backstop, or a short nap for those who asked to spin.
+std::int64_t longest_sleep(Wait strategy) noexcept;
+
+// Runs `body(locks)` under a table lock of a topic that still stands; false: start over with the files. Between tries
+// the process mutex is given up.
+template <class Body>
+bool with_table_lock(const Segment& segment, const File& file, const std::string& topic, Patience& patience,
+                     Body body) {
+  for (;;) {
+    {
+      KernelLocks locks;
+      const auto answer = locks.try_lock(file, kTableByte);
+      if (answer == KernelLocks::Answer::gone) return false;
+      if (answer == KernelLocks::Answer::taken) {
+        if (finish_removal(segment, locks) || !segment.standing()) return false;
+        try {
+          body(locks);
+        } catch (const Error& error) {
+          if (error.code() == Code::busy && !segment.standing()) return false;  // removed under us
+          throw;
+        }
+        return true;
+      }
+    }
+    patience.wait("the table lock of " + file.path +
+                  " was held by another process for the whole attach_timeout; a process "
+                  "that attaches or repairs may be stopped there: see `ringway info " +
+                  topic + "`");
+  }
+}
+
+// The error for a table without a row to be had. `unresolved`: some belong to publishers that died inside a claim;
+// `blocked`: some are locked by a process that does not own them.
+Error table_full(const std::string& topic, const std::string& what, std::uint32_t most, bool unresolved, bool blocked);
+
+// Takes a publisher's slot. Throws Error.
+std::unique_ptr<PublisherCore> attach_publisher(const std::shared_ptr<BusState>& bus, const std::string& topic,
+                                                const PublisherOptions& options, const TypeInfo& type);
+std::unique_ptr<ReaderCore> attach_subscriber(const std::shared_ptr<BusState>& bus, const std::string& topic,
+                                              const SubscriptionOptions& options, const TypeInfo& type);
+std::unique_ptr<ReaderCore> attach_observer(std::shared_ptr<BusState> bus, const std::string& topic,
+                                            const ObserverOptions& options, const TypeInfo& type);
+bool create_subscription(const std::shared_ptr<BusState>& bus, const std::string& topic,
+                         const SubscriptionOptions& options);
+void remove_subscription(const BusState& bus, const std::string& topic, const std::string& name);
+
+// Puts the reader at `from`: the join of a new subscription, an observer's start, a seek. False: no message starts there.
+bool join(ReaderCore& core, From from) noexcept;
+
+// Where a subscription is created in place of a reader.
+bool join_row(const SegmentMemory& memory, std::uint32_t slot, From from);
+
+// Goes on where a durable subscription stopped, and counts what it lost while it was away.
+void resume(ReaderCore& core) noexcept;
+
+// Notes what the next owner of a lossy subscription counts its losses from.
+void note_base(ReaderCore& core) noexcept;
+
+// The next sequence of each publisher as seen from the reader's place, so that what is lost can be counted.
+void set_expectations(ReaderCore& core) noexcept;
+// Counts what is missing before the message copied.
+void account(ReaderCore& core) noexcept;
+// With nothing left to read: counts what the publishers' own counters tell.
+void account_idle(ReaderCore& core) noexcept;
+
+}  // namespace ringway::detail

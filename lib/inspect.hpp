@@ -1,0 +1,29 @@
+// What can be told of a topic from its tables and locks, without touching it.
+//
+// Thread safety: pure reads. Progress: bounded by the tables. Crash: nothing is left behind.
+#pragma once
+
+#include <string>
+
+#include "ringway/info.hpp"
+#include "segment.hpp"
+
+namespace ringway::detail {
+
+// The name in a table's row.
+std::string read_name(const std::array<std::atomic<std::uint64_t>, kNameWords>& words);
+void write_name(std::array<std::atomic<std::uint64_t>, kNameWords>& words, const std::string& name);
+
+// A snapshot. Never throws for what the tables hold; `problem` says what could not be read.
+TopicInfo inspect(const Segment& segment, const std::string& topic);
+
+// Throws Error busy, naming who is attached or what is unread. REQUIRES: both table locks.
+void refuse_if_used(const Segment& segment, const std::string& topic);
+
+// A live publisher or ephemeral subscriber. REQUIRES: both table locks.
+bool anyone_keeps(const Segment& segment);
+
+// Stopped by a signal or a debugger, as far as /proc tells; for display.
+bool is_stopped(std::int32_t pid);
+
+}  // namespace ringway::detail

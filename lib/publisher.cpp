@@ -1,0 +1,211 @@
+// Publishing off the data path: making space, waiting for it, waking sleepers.
+#include "ringway/publisher.hpp"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+
+#include "attachment.hpp"
+#include "inspect.hpp"
+#include "repair.hpp"
+
+namespace ringway::detail {
+namespace {
+
+constexpr std::int64_t kStepLook = 1'000'000;  // ns: a small ring has many steps, and a look at two names costs 2 us
+constexpr std::uint32_t kProbeEvery = 64;      // blocked tries in a row between two probes of the blocker
+
+void copy_name(Cause& cause, const std::array<std::atomic<std::uint64_t>, kNameWords>& words) noexcept {
+  for (std::size_t word = 0; word < kNameWords; ++word) {
+    const std::uint64_t value = words[word].load(std::memory_order_relaxed);  // display only
+    std::memcpy(cause.name + word * 8, &value, 8);
+  }
+  cause.name[kNameWords * 8] = '\0';
+}
+
+// Names who is in the way; `probe`: ask the kernel whether its owner lives.
+void blame(PublisherCore& core, const Blocker& blocker, bool probe) noexcept {
+  const SegmentMemory& memory = core.ring.memory();
+  Cause& cause = core.cause;
+  cause = {};
+  cause.slot = blocker.slot & ~kBlockedByPublisher;
+  if ((blocker.slot & kBlockedByPublisher) != 0) {
+    const PublisherSlot& row = memory.publisher(cause.slot);
+    const bool dead = probe && core.attachment->publishers.probe(kSlotBytes + cause.slot) == Prober::Answer::dead;
+    cause.about = dead ? Cause::About::dead_claim : Cause::About::open_claim;
+    cause.owned = !dead;
+    cause.pid = static_cast<std::int32_t>(row.pid.load(std::memory_order_relaxed));  // display only
+    cause.value = blocker.position;
+    copy_name(cause, row.name);
+    return;
+  }
+  const SubscriptionSlot& row = memory.subscription(cause.slot);
+  const std::uint64_t cursor = row.cursor.load(std::memory_order_relaxed);   // display only
+  const std::uint64_t tail = memory.tail().load(std::memory_order_relaxed);  // display only
+  const bool claimed = row.owned.load(std::memory_order_relaxed) == 1;       // display only
+  cause.about = Cause::About::subscription;
+  cause.owned =
+      claimed && (!probe || core.attachment->subscribers.probe(kSlotBytes + cause.slot) != Prober::Answer::dead);
+  cause.pid = static_cast<std::int32_t>(row.pid.load(std::memory_order_relaxed));  // display only
+  cause.value = before(cursor, tail) ? tail - cursor : 0;
+  copy_name(cause, row.name);
+}
+
+Code corrupt(PublisherCore& core, std::uint64_t position) noexcept {
+  core.cause = {};
+  core.cause.about = Cause::About::word;
+  static constexpr char kWhere[] = "data file: the tag of a frame below tail";
+  std::copy_n(kWhere, sizeof kWhere, core.cause.name);
+  core.cause.value = core.ring.memory().frame(position).tag.load(std::memory_order_relaxed) ^ core.ring.memory().epoch;
+  core.cause.limit = position;
+  return Code::corrupt;
+}
+
+// Is the blocker still in the way?
+bool in_the_way(const SegmentMemory& memory, const Blocker& blocker) noexcept {
+  if ((blocker.slot & kBlockedByPublisher) != 0) {
+    const std::uint64_t record =  // acquire: pairs with W5
+        memory.publisher(blocker.slot & ~kBlockedByPublisher).record.load(std::memory_order_acquire);
+    return record != kNoRecord && position_of(record) == blocker.position &&
+           ((record & kRecordWon) != 0 || !tagged(memory, blocker.position));
+  }
+  const SubscriptionSlot& row = memory.subscription(blocker.slot);
+  // acquire: pair with R4 and with free_subscription.
+  return row.state.load(std::memory_order_acquire) == SubscriptionState::reliable &&
+         before(row.cursor.load(std::memory_order_acquire), blocker.position);
+}
+
+// One wait for the blocker to move: a spin, then a sleep of at most a backstop. ok: look again.
+Code wait_for(PublisherCore& core, const Blocker& blocker, std::int64_t deadline) noexcept {
+  PublisherAttachment& attachment = *core.attachment;
+  const SegmentMemory& memory = core.ring.memory();
+  for (std::uint32_t spin = spins(attachment.wait); spin > 0; --spin) {
+    if (!in_the_way(memory, blocker)) return Code::ok;
+    SegmentMemory::pause();
+    if (spin % 1024 == 0 && (attachment.bus->interrupted() || monotonic_ns() >= deadline)) break;
+  }
+  const std::int64_t now = monotonic_ns();
+  if (attachment.bus->interrupted()) return Code::interrupted;
+  if (now >= deadline) return Code::timeout;
+  if (!attachment.topic_stands(now)) return Code::topic_gone;
+
+  WaitingLine& line = memory.waiting_line(core.ring.slot());
+  line.position.store(blocker.position, std::memory_order_relaxed);  // B3 orders these three
+  line.blocker.store(blocker.slot, std::memory_order_relaxed);
+  if (line.waiting.exchange(1, std::memory_order_relaxed) == 0)
+    line.since_ns.store(static_cast<std::uint64_t>(now), std::memory_order_relaxed);
+  const Bed bed = waiting_bed(memory, core.ring.slot());
+  const std::uint32_t seen = bed.announce<SegmentMemory>();
+  if (in_the_way(memory, blocker))
+    futex_wait(*bed.doorbell, seen, std::min(deadline, now + longest_sleep(attachment.wait)));
+  bed.leave();
+  return Code::ok;
+}
+
+// A blocker that is an ephemeral subscription of the dead, or has an impossible cursor, goes; a dead publisher's claim
+// becomes padding. ok: it is out of the way; would_block: it is not, and `blocker` may name another by now; corrupt.
+Code clear_away(PublisherCore& core, Blocker& blocker) noexcept {
+  PublisherAttachment& attachment = *core.attachment;
+  const Segment& segment = *attachment.segment;
+  const std::uint32_t slot = blocker.slot & ~kBlockedByPublisher;
+  if ((blocker.slot & kBlockedByPublisher) == 0)
+    return free_dead_ephemeral(segment, attachment.subscribers, slot) || evict_impossible(segment, slot)
+               ? Code::ok
+               : Code::would_block;
+  if (attachment.publishers.probe(kSlotBytes + slot) != Prober::Answer::dead) return Code::would_block;
+  const Ruling ruling = resolve_dead_claim(segment, attachment.publishers, blocker.position);
+  if (ruling.verdict == Verdict::corrupt) return corrupt(core, blocker.position);
+  if (ruling.verdict != Verdict::open) return Code::ok;
+  if (ruling.slot != kNoBlocker) blocker.slot = ruling.slot | kBlockedByPublisher;
+  return Code::would_block;
+}
+
+// At each step of an eighth: is the topic removed, and, if the last look was a while ago, do the names still mean these files?
+bool step(PublisherCore& core) noexcept {
+  PublisherAttachment& attachment = *core.attachment;
+  const std::uint64_t limit = core.ring.limit();
+  if (limit - attachment.stepped_at < core.ring.memory().capacity / kEighths) return true;
+  attachment.stepped_at = limit;
+  return attachment.topic_stands(monotonic_ns(), kStepLook);
+}
+
+Code wait_and_claim(PublisherCore& core, std::uint64_t bytes, std::int64_t timeout) noexcept {
+  PublisherAttachment& attachment = *core.attachment;
+  std::int64_t deadline = -1;
+  std::uint32_t faults = 0;
+  for (;;) {
+    switch (core.ring.claim(bytes)) {
+      case Claimed::ok: attachment.blocked = 0; return Code::ok;
+      case Claimed::busy: return Code::busy;
+      case Claimed::too_large: core.cause.limit = core.ring.max_payload(); return Code::too_large;
+      case Claimed::needs_space: break;
+    }
+    Blocker blocker;
+    if (core.ring.make_space(bytes, blocker)) {
+      if (!step(core)) return Code::topic_gone;
+      continue;
+    }
+    if (blocker.slot == kNoBlocker) {
+      if (++faults < 3) continue;
+      return corrupt(core, blocker.position);
+    }
+    if (blocker.slot != attachment.blocker) attachment.blocked = 0;  // another than before: looked at at once
+    attachment.blocker = blocker.slot;
+    const bool probe = attachment.blocked++ % kProbeEvery == 0 || deadline >= 0;
+    const Code cleared = probe ? clear_away(core, blocker) : Code::would_block;
+    if (cleared == Code::corrupt) return Code::corrupt;
+    if (cleared == Code::ok) continue;
+    blame(core, blocker, probe);
+    if (timeout == 0 && attachment.topic_stands(coarse_ns())) return Code::would_block;
+    if (deadline < 0) {
+      deadline = deadline_after(timeout);
+      // display only, and the owner's own counter
+      auto& waits = core.ring.memory().publisher(core.ring.slot()).waits;
+      waits.store(waits.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+    }
+    const Code code = timeout == 0 ? Code::topic_gone : wait_for(core, blocker, deadline);
+    if (code == Code::topic_gone) core.cause = {};  // no longer of interest
+    if (code != Code::ok) return code;
+  }
+}
+
+}  // namespace
+
+std::uint32_t spins(Wait strategy) noexcept {
+  static const bool alone = ::sysconf(_SC_NPROCESSORS_ONLN) == 1;  // whom we wait for could not run meanwhile
+  if (alone || strategy == Wait::park) return 0;
+  return strategy == Wait::spin ? 1U << 16 : 2000;
+}
+
+std::int64_t longest_sleep(Wait strategy) noexcept { return strategy == Wait::spin ? 50'000 : kBackstop; }
+
+Code claim_slowly(PublisherCore& core, std::uint64_t bytes, std::int64_t timeout) noexcept {
+  if (core.inside) return Code::busy;  // a signal handler's call inside another: it leaves that one's cause alone
+  core.cause = {};
+  if (core.forked()) return Code::forked;
+  if (core.stopped(timeout)) return Code::interrupted;
+  const int saved = errno;
+  core.inside = true;
+  std::atomic_signal_fence(std::memory_order_seq_cst);
+  const Code code = wait_and_claim(core, bytes, timeout);
+  std::atomic_signal_fence(std::memory_order_seq_cst);
+  core.inside = false;
+  errno = saved;
+  // display only
+  core.ring.memory().waiting_line(core.ring.slot()).waiting.store(0, std::memory_order_relaxed);
+  return code;
+}
+
+void wake_sleepers(const PublisherCore& core) noexcept {
+  const SegmentMemory& memory = core.ring.memory();
+  wake_parked(memory);
+  if (!memory.exclusive && anyone_waiting(memory))
+    wake_waiting(memory, core.ring.slot() | kBlockedByPublisher, memory.tail().load(std::memory_order_relaxed));
+}
+
+void abort_claim(PublisherCore& core) noexcept {
+  if (!core.forked() && core.ring.open() && core.ring.abort()) wake_sleepers(core);
+}
+
+}  // namespace ringway::detail

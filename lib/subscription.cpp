@@ -1,0 +1,329 @@
+// Subscriptions: taking and leaving their rows; observers, who have none.
+#include <unistd.h>
+
+#include <ctime>
+#include <new>
+
+#include "attachment.hpp"
+#include "inspect.hpp"
+#include "repair.hpp"
+#include "ringway/error.hpp"
+#include "text.hpp"
+
+namespace ringway::detail {
+namespace {
+
+struct Row {
+  std::uint32_t slot = kNoBlocker;
+  bool existing = false;  // a durable subscription found by its name
+};
+
+SubscriptionState state_for(const SubscriptionOptions& options) {
+  if (options.reliability == Reliability::lossy) return SubscriptionState::lossy;
+  return options.max_lag_bytes == 0 ? SubscriptionState::reliable : SubscriptionState::limited;
+}
+
+std::string describe(SubscriptionState state, std::uint64_t max_lag_bytes) {
+  if (state == SubscriptionState::lossy) return "lossy";
+  return state == SubscriptionState::limited ? "limited to a lag of " + human_bytes(max_lag_bytes) : "reliable";
+}
+
+// Throws Error mismatch unless the durable subscription is of the kind that is asked for.
+void check_subscription_fit(const SubscriptionSlot& row, const SubscriptionOptions& options, const std::string& topic) {
+  const auto wanted = static_cast<SubscriptionState>(row.wanted.load(std::memory_order_relaxed));  // the table lock
+  const std::uint64_t max_lag = row.max_lag_bytes.load(std::memory_order_relaxed);                 // as above
+  if (wanted != state_for(options) || max_lag != options.max_lag_bytes)
+    throw Error(Code::mismatch, topic,
+                "subscription " + options.name + " exists and is " + describe(wanted, max_lag) + ", " +
+                    describe(state_for(options), options.max_lag_bytes) +
+                    " was asked for; use what exists, or remove the subscription");
+}
+
+Row find_durable(const SegmentMemory& memory, const std::string& name) {
+  const std::uint32_t used = memory.subscriptions_used();
+  for (std::uint32_t slot = 0; slot < used; ++slot) {
+    const SubscriptionSlot& row = memory.subscription(slot);
+    if (row.kind.load(std::memory_order_acquire) == SubscriptionKind::durable &&
+        read_name(row.name) == name)  // table lock
+      return {slot, true};
+  }
+  return {};
+}
+
+// The last owner has given the row up, but the kernel may be about to drop its lock only now.
+bool begin_after_leave(Life& life, const File& file, std::uint64_t byte) {
+  for (int tries = 0; tries < 100; ++tries) {
+    if (life.begin(file, byte)) return true;
+    const timespec pause{0, 100'000};
+    ::nanosleep(&pause, nullptr);
+  }
+  return false;
+}
+
+// A row to own; a durable one is found by its name. With `life`, its life lock is taken too.
+Row take_subscription_row(const Segment& segment, Prober& prober, Life* life, const SubscriptionOptions& options,
+                          const std::string& topic) {
+  const SegmentMemory& memory = segment.memory();
+  if (!options.name.empty()) {
+    const Row found = find_durable(memory, options.name);
+    if (found.existing) {
+      SubscriptionSlot& row = memory.subscription(found.slot);
+      check_subscription_fit(row, options, topic);
+      const bool alive = row.owned.load(std::memory_order_acquire) == 1 &&  // the table lock
+                         prober.probe(kSlotBytes + found.slot) != Prober::Answer::dead;
+      if (life == nullptr) return found;
+      if (alive || !begin_after_leave(*life, segment.control_file(), kSlotBytes + found.slot))
+        throw Error(Code::taken, topic,
+                    "subscription " + options.name + " has a live owner (pid " +
+                        std::to_string(row.pid.load(std::memory_order_relaxed)) +
+                        "); close it there, or choose another name");
+      return found;
+    }
+  }
+  bool blocked = false;
+  for (std::uint32_t slot = 0; slot < memory.max_subscriptions; ++slot) {
+    SubscriptionSlot& row = memory.subscription(slot);
+    const SubscriptionKind kind = row.kind.load(std::memory_order_acquire);  // the table lock
+    const bool owned = row.owned.load(std::memory_order_acquire) == 1;       // pairs with free_subscription
+    if (kind == SubscriptionKind::durable || kind == SubscriptionKind::group) continue;
+    // Without a life lock of ours to try, a row that was taken away from a live owner is told by its owner's.
+    if ((owned || life == nullptr) && prober.probe(kSlotBytes + slot) != Prober::Answer::dead) continue;
+    if (life != nullptr && !life->begin(segment.control_file(), kSlotBytes + slot)) {
+      blocked = true;
+      continue;
+    }
+    free_subscription(memory, slot);  // whatever a dead one left
+    return {slot, false};
+  }
+  throw table_full(topic, "subscription", memory.max_subscriptions, false, blocked);
+}
+
+// Fills a new row in; it does not hold anybody back until it joins.
+void write_row(const SegmentMemory& memory, std::uint32_t slot, const SubscriptionOptions& options) {
+  SubscriptionSlot& row = memory.subscription(slot);
+  const bool durable = !options.name.empty();
+  write_name(row.name, options.name);
+  row.max_lag_bytes.store(options.max_lag_bytes, std::memory_order_relaxed);  // the table lock orders all of these
+  row.wanted.store(static_cast<std::uint32_t>(state_for(options)), std::memory_order_relaxed);
+  row.received.store(0, std::memory_order_relaxed);
+  row.lost.store(0, std::memory_order_relaxed);
+  row.backstops.store(0, std::memory_order_relaxed);
+  row.base.store(kUnknown, std::memory_order_relaxed);
+  for (auto& bucket : row.histogram) bucket.store(0, std::memory_order_relaxed);
+  if (memory.control->subscriptions_used.load(std::memory_order_relaxed) <= slot)
+    memory.control->subscriptions_used.store(slot + 1, std::memory_order_seq_cst);  // J1: pairs with N1
+  if (durable) memory.control->had_durable.store(1, std::memory_order_relaxed);
+  // Death after it: a row that never joined; a durable one joins when it is next opened.
+  row.kind.store(durable ? SubscriptionKind::durable : SubscriptionKind::ephemeral, std::memory_order_release);
+}
+
+bool has_joined(const SubscriptionSlot& row) {
+  const SubscriptionState state = row.state.load(std::memory_order_acquire);  // the table lock
+  return state != SubscriptionState::free && state != SubscriptionState::joining;
+}
+
+void check_subscription(const SubscriptionOptions& options, const std::string& topic) {
+  if (!options.name.empty()) check_component("subscription", options.name, topic);
+  if (options.max_lag_bytes != 0 && options.reliability == Reliability::lossy)
+    throw Error(Code::invalid_argument, topic,
+                "max_lag_bytes is " + std::to_string(options.max_lag_bytes) +
+                    " for a lossy subscription, which publishers overtake anyway; leave it 0, or choose reliable");
+}
+
+void check_lag(const SubscriptionOptions& options, const TopicSpec& spec, const std::string& topic) {
+  const std::uint64_t most = spec.limits.capacity_bytes / 2;
+  if (options.max_lag_bytes > most)
+    throw Error(Code::invalid_argument, topic,
+                "max_lag_bytes is " + std::to_string(options.max_lag_bytes) + ", at most half of the capacity, " +
+                    std::to_string(most) + ", can be kept; choose less, or a larger topic");
+}
+
+// A durable cursor that cannot be true is a fault, not a gap.
+void check_cursor(const Segment& segment, std::uint32_t slot, const std::string& name, const std::string& topic) {
+  const SegmentMemory& memory = segment.memory();
+  const std::uint64_t cursor = memory.subscription(slot).cursor.load(std::memory_order_acquire);  // the table lock
+  const std::uint64_t tail = visible_tail(memory);
+  if (!before(tail, cursor) && cursor % kLine == 0 && tail - cursor <= memory.capacity) return;
+  const bool overtaken = memory.subscription(slot).state.load(std::memory_order_relaxed) != SubscriptionState::reliable;
+  if (overtaken && !before(tail, cursor) && cursor % kLine == 0) return;  // overtaken while it was away
+  throw Error(Code::corrupt, topic,
+              segment.control_file().path + ": the cursor of subscription " + name + " is " + std::to_string(cursor) +
+                  ", the topic's tail is " + std::to_string(tail) + " and its capacity " +
+                  std::to_string(memory.capacity) + "; remove the subscription and create it anew");
+}
+
+void prepare_copies(ReaderCore& core) {
+  const SegmentMemory& memory = core.ring.memory();
+  core.attachment->buffer.reset(
+      static_cast<std::byte*>(::operator new(memory.max_extent + kLine, std::align_val_t(kLine))));
+  core.attachment->expected.assign(memory.max_publishers, kUnknown);
+}
+
+std::unique_ptr<ReaderCore> attach_once(const std::shared_ptr<BusState>& bus, const std::string& topic,
+                                        const SubscriptionOptions& options, const TypeInfo& type) {
+  check_subscription(options, topic);
+  const TopicSpec spec = resolve(options.topic, type, topic);
+  Patience patience(*bus, topic, options.attach_timeout);
+  Patience arrival(*bus, topic, options.if_missing == IfMissing::wait ? Timeout::never() : options.attach_timeout);
+  for (;;) {
+    const OpenFiles files =
+        open_topic(*bus, topic, Role::subscribe, options.if_missing == IfMissing::create ? &spec : nullptr,
+                   options.if_missing == IfMissing::wait, arrival);
+    check_fit(files.geometry.spec, options.topic, topic);
+    check_type(files.geometry.spec, type, false, topic);
+    check_lag(options, files.geometry.spec, topic);
+    auto core = std::make_unique<ReaderCore>();
+    core->process = process_token();
+    core->interrupted = bus->interruption();
+    core->references = 1;
+    core->in_place = state_for(options) == SubscriptionState::reliable;
+    core->attachment = std::make_unique<ReaderAttachment>(
+        bus, topic, std::make_unique<Segment>(files, Role::subscribe, topic), options.wait);
+    ReaderAttachment& attachment = *core->attachment;
+    const Segment& segment = *attachment.segment;
+    const SegmentMemory& memory = segment.memory();
+    core->ring.attach(memory, 0);
+    if (!core->in_place) prepare_copies(*core);
+    bool found_place = true;
+    const bool stood = with_table_lock(segment, segment.control_file(), topic, patience, [&](KernelLocks&) {
+      self_test(segment.control_file());
+      const Row taken = take_subscription_row(segment, attachment.subscribers, &attachment.life, options, topic);
+      SubscriptionSlot& row = memory.subscription(taken.slot);
+      const bool resumes = taken.existing && has_joined(row);
+      if (resumes) check_cursor(segment, taken.slot, options.name, topic);
+      if (!taken.existing) write_row(memory, taken.slot, options);
+      row.incarnation.fetch_add(1, std::memory_order_relaxed);                           // the table lock
+      row.pid.store(static_cast<std::uint32_t>(::getpid()), std::memory_order_relaxed);  // display only
+      row.owned.store(1, std::memory_order_release);  // Death after it: an owned, dead row
+      core->slot = taken.slot;
+      core->received = row.received.load(std::memory_order_relaxed);  // the table lock
+      if (resumes) {
+        resume(*core);
+      } else {
+        From from = options.from;
+        if (from.place() == From::Place::automatic) from = options.name.empty() ? From::newest : From::oldest;
+        found_place = join(*core, from);
+        if (found_place) note_base(*core);
+        if (!found_place) free_subscription(memory, taken.slot);
+      }
+    });
+    if (!found_place)
+      throw Error(Code::invalid_argument, topic,
+                  "no message starts at position " + std::to_string(options.from.position()) + "; the oldest is at " +
+                      std::to_string(memory.oldest().load()) + ", the next will be at " +
+                      std::to_string(visible_tail(memory)));
+    if (stood) return core;
+    patience.wait("its files keep changing; another process creates and removes it");
+  }
+}
+
+}  // namespace
+
+std::unique_ptr<ReaderCore> attach_subscriber(const std::shared_ptr<BusState>& bus, const std::string& topic,
+                                              const SubscriptionOptions& options, const TypeInfo& type) {
+  Patience takeover(*bus, topic, Timeout::never());
+  for (;;) {
+    try {
+      return attach_once(bus, topic, options, type);
+    } catch (const Error& error) {
+      if (error.code() != Code::taken || options.if_taken != IfTaken::wait) throw;
+    }
+    takeover.wait("the subscription is taken");
+  }
+}
+
+std::unique_ptr<ReaderCore> attach_observer(std::shared_ptr<BusState> bus, const std::string& topic,
+                                            const ObserverOptions& options, const TypeInfo& type) {
+  if (options.if_missing == IfMissing::create)
+    throw Error(Code::invalid_argument, topic,
+                "an observer writes nothing, so it cannot create a topic; choose wait or fail");
+  Patience arrival(*bus, topic, options.if_missing == IfMissing::wait ? Timeout::never() : options.attach_timeout);
+  const OpenFiles files =
+      open_topic(*bus, topic, Role::observe, nullptr, options.if_missing == IfMissing::wait, arrival);
+  check_type(files.geometry.spec, type, false, topic);
+  auto core = std::make_unique<ReaderCore>();
+  core->process = process_token();
+  core->interrupted = bus->interruption();
+  core->references = 1;
+  core->attachment = std::make_unique<ReaderAttachment>(
+      std::move(bus), topic, std::make_unique<Segment>(files, Role::observe, topic), Wait::park);
+  core->ring.attach(core->attachment->segment->memory(), 0);
+  prepare_copies(*core);
+  const From from = options.from.place() == From::Place::automatic ? From::newest : options.from;
+  if (!join(*core, from))
+    throw Error(Code::invalid_argument, topic, "no message starts at position " + std::to_string(from.position()));
+  return core;
+}
+
+bool create_subscription(const std::shared_ptr<BusState>& bus, const std::string& topic,
+                         const SubscriptionOptions& options) {
+  check_subscription(options, topic);
+  const TopicSpec spec = resolve(options.topic, {}, topic);
+  Patience patience(*bus, topic, options.attach_timeout);
+  for (;;) {
+    const OpenFiles files =
+        open_topic(*bus, topic, Role::subscribe, options.if_missing == IfMissing::create ? &spec : nullptr,
+                   options.if_missing == IfMissing::wait, patience);
+    check_fit(files.geometry.spec, options.topic, topic);
+    check_lag(options, files.geometry.spec, topic);
+    const Segment segment(files, Role::subscribe, topic);
+    Prober prober(segment.control_file());
+    bool created = false;
+    bool found_place = true;
+    const bool stood = with_table_lock(segment, segment.control_file(), topic, patience, [&](KernelLocks&) {
+      const Row taken = take_subscription_row(segment, prober, nullptr, options, topic);
+      if (taken.existing && has_joined(segment.memory().subscription(taken.slot))) return;
+      if (!taken.existing) write_row(segment.memory(), taken.slot, options);
+      const From from = options.from.place() == From::Place::automatic ? From::oldest : options.from;
+      found_place = join_row(segment.memory(), taken.slot, from);
+      if (!found_place) free_subscription(segment.memory(), taken.slot);
+      created = true;
+    });
+    if (!found_place)
+      throw Error(Code::invalid_argument, topic,
+                  "no message starts at position " + std::to_string(options.from.position()));
+    if (stood) return created;
+    patience.wait("its files keep changing; another process creates and removes it");
+  }
+}
+
+void remove_subscription(const BusState& bus, const std::string& topic, const std::string& name) {
+  check_component("subscription", name, topic);
+  Patience patience(bus, topic, std::chrono::seconds(1));
+  for (;;) {
+    const OpenFiles files = open_topic(bus, topic, Role::subscribe, nullptr, false, patience);
+    const Segment segment(files, Role::subscribe, topic);
+    const SegmentMemory& memory = segment.memory();
+    Prober prober(segment.control_file());
+    const bool stood = with_table_lock(segment, segment.control_file(), topic, patience, [&](KernelLocks&) {
+      const Row found = find_durable(memory, name);
+      if (!found.existing) throw Error(Code::not_found, topic, "there is no durable subscription " + name);
+      const SubscriptionSlot& row = memory.subscription(found.slot);
+      if (row.owned.load(std::memory_order_acquire) == 1 &&  // the table lock
+          prober.probe(kSlotBytes + found.slot) != Prober::Answer::dead)
+        throw Error(Code::taken, topic,
+                    "subscription " + name + " has a live owner (pid " +
+                        std::to_string(row.pid.load(std::memory_order_relaxed)) + "); close it first");
+      free_subscription(memory, found.slot);
+    });
+    if (stood) return;
+    patience.wait("its files keep changing; another process creates and removes it");
+  }
+}
+
+void close(ReaderCore* core) noexcept {
+  const std::unique_ptr<ReaderCore> owned(core);
+  if (core->forked() || core->slot == kNoBlocker) return;
+  ReaderAttachment& attachment = *core->attachment;
+  const SegmentMemory& memory = core->ring.memory();
+  SubscriptionSlot& row = memory.subscription(core->slot);
+  if (row.kind.load(std::memory_order_relaxed) == SubscriptionKind::ephemeral)  // own row
+    free_subscription(memory, core->slot);
+  else
+    row.owned.store(0, std::memory_order_release);  // pairs with the next attach
+  attachment.life.end();
+  if (attachment.segment->geometry().spec.temporary)
+    remove_if_unkept(*attachment.bus, attachment.topic, *attachment.segment);
+}
+
+}  // namespace ringway::detail

@@ -1,0 +1,12 @@
+// expect: ignoring return value .*nodiscard
+// Whether it was published must be looked at.
+#include <ringway/ringway.hpp>
+
+void ignore(ringway::Publisher& out) {
+#ifdef RINGWAY_COMPILE_OK
+  const auto status = out.publish("hello");
+  static_cast<void>(status);
+#else
+  out.publish("hello");
+#endif
+}

@@ -1,0 +1,12 @@
+// expect: deleted .*text
+// The text would be gone with the message.
+#include <ringway/ringway.hpp>
+
+std::size_t length(ringway::Subscriber& in) {
+#ifdef RINGWAY_COMPILE_OK
+  const auto message = in.receive();
+  return message.text().size();
+#else
+  return in.receive().text().size();
+#endif
+}

@@ -1,0 +1,159 @@
+#include "crash/image.hpp"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <fstream>
+#include <iterator>
+#include <string_view>
+#include <system_error>
+
+#include "support/numbered.hpp"
+
+namespace ringway_crash {
+namespace {
+
+using namespace ringway::detail;
+
+std::vector<std::byte> bytes_of(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  const std::string text{std::istreambuf_iterator<char>(file), {}};
+  std::vector<std::byte> bytes(text.size());
+  std::memcpy(bytes.data(), text.data(), text.size());
+  return bytes;
+}
+
+struct stat write_file(const std::string& path, const std::vector<std::byte>& bytes) {
+  ::unlink(path.c_str());
+  const int file = ::open(path.c_str(), O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, 0600);
+  struct stat status {};
+  const bool good = file >= 0 && ::write(file, bytes.data(), bytes.size()) == static_cast<ssize_t>(bytes.size()) &&
+                    ::fstat(file, &status) == 0;
+  const int error = errno;
+  if (file >= 0) ::close(file);
+  if (!good) throw std::system_error(error, std::generic_category(), path);
+  return status;
+}
+
+const std::byte* map_file(const std::string& path, std::size_t& bytes) {
+  const int file = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  struct stat status {};
+  if (file < 0 || ::fstat(file, &status) != 0) throw std::system_error(errno, std::generic_category(), path);
+  bytes = static_cast<std::size_t>(status.st_size);
+  void* address = ::mmap(nullptr, bytes, PROT_READ, MAP_SHARED, file, 0);
+  ::close(file);
+  if (address == MAP_FAILED) throw std::system_error(errno, std::generic_category(), path);
+  return static_cast<const std::byte*>(address);
+}
+
+}  // namespace
+
+std::string to_string(const Id& id) {
+  return std::to_string(id.writer) + "." + std::to_string(id.number) + (id.whole ? "" : "(torn)");
+}
+
+Id identify(const std::byte* payload, std::size_t bytes) {
+  ringway_test::Head head{};
+  if (bytes < sizeof head) return {99, 0, false};
+  std::memcpy(&head, payload, sizeof head);
+  return {head.writer, head.number, head.sum == ringway_test::sum_of(payload + sizeof head, bytes - sizeof head, head)};
+}
+
+Limits Image::limits() const {
+  const TopicHeader& h = header();
+  return {h.capacity_bytes, h.max_publishers, h.max_subscriptions, h.max_groups, h.max_members, h.max_in_flight};
+}
+
+const PublisherSlot& Image::publisher(std::uint32_t slot) const {
+  return data_at<PublisherSlot>(kPublishersOffset + slot * sizeof(PublisherSlot));
+}
+const SubscriptionSlot& Image::subscription(std::uint32_t slot) const {
+  return *reinterpret_cast<const SubscriptionSlot*>(control.data() + subscriptions_offset(limits()) +
+                                                    slot * sizeof(SubscriptionSlot));
+}
+
+std::vector<Frame> Image::frames() const {
+  const std::uint64_t capacity = header().capacity_bytes;
+  const std::uint64_t ring = ring_offset(limits());
+  std::vector<std::byte> twice(data.begin() + static_cast<std::ptrdiff_t>(ring), data.end());
+  twice.insert(twice.end(), data.begin() + static_cast<std::ptrdiff_t>(ring), data.end());
+  std::vector<Frame> frames;
+  for (std::uint64_t offset = 0; offset < capacity; offset += kLine) {
+    const auto& frame = *reinterpret_cast<const FrameHeader*>(twice.data() + offset);
+    const std::uint64_t position = frame.tag.load() ^ header().prefix.epoch;
+    if ((position & (capacity - 1)) != offset || position - oldest() >= capacity) continue;
+    const std::uint64_t size = frame.size.load();
+    Frame found{position, position + extent_of(size), kind_of(size) == FrameKind::message, {}};
+    const std::size_t room = twice.size() - offset - header().payload_offset;
+    if (found.message)
+      found.id =
+          identify(twice.data() + offset + header().payload_offset, std::min<std::size_t>(length_of(size), room));
+    frames.push_back(found);
+  }
+  std::sort(frames.begin(), frames.end(),
+            [&](const Frame& a, const Frame& b) { return a.position - oldest() < b.position - oldest(); });
+  return frames;
+}
+
+std::uint64_t Image::hash() const {
+  Image plain = *this;
+  const auto clear = [](std::vector<std::byte>& in, std::uint64_t at, std::size_t bytes) {
+    std::fill_n(in.begin() + static_cast<std::ptrdiff_t>(at), bytes, std::byte{0});
+  };
+  const Limits all = limits();
+  clear(plain.data, offsetof(Prefix, control_inode), 8);
+  for (std::uint32_t slot = 0; slot < all.max_publishers; ++slot) {
+    const std::uint64_t row = kPublishersOffset + slot * sizeof(PublisherSlot);
+    clear(plain.data, row + offsetof(PublisherSlot, pid), 4);
+    clear(plain.data, row + offsetof(PublisherSlot, claimed_ns), 8);
+    clear(plain.control, waiting_lines_offset(all) + slot * sizeof(WaitingLine) + offsetof(WaitingLine, since_ns), 8);
+  }
+  for (std::uint32_t slot = 0; slot < all.max_subscriptions; ++slot)
+    clear(plain.control, subscriptions_offset(all) + slot * sizeof(SubscriptionSlot) + offsetof(SubscriptionSlot, pid),
+          4);
+  const auto view = [](const std::vector<std::byte>& bytes) {
+    return std::hash<std::string_view>()({reinterpret_cast<const char*>(bytes.data()), bytes.size()});
+  };
+  return view(plain.data) * 31 + view(plain.control);
+}
+
+Image read_image(const std::string& directory) {
+  return {bytes_of(directory + "/t.data"), bytes_of(directory + "/t.control")};
+}
+
+void write_image(const Image& image, const std::string& directory) {
+  const struct stat control = write_file(directory + "/t.control", image.control);
+  Image copy = image;
+  const std::uint64_t inode = control.st_ino;
+  std::memcpy(copy.data.data() + offsetof(Prefix, control_inode), &inode, sizeof inode);
+  write_file(directory + "/t.data", copy.data);
+}
+
+Watch::Watch(const std::string& directory) {
+  std::size_t data = 0;
+  std::size_t control = 0;
+  data_ = map_file(directory + "/t.data", data);
+  control_ = map_file(directory + "/t.control", control);
+  last_.data.assign(data_, data_ + data);
+  last_.control.assign(control_, control_ + control);
+}
+
+Watch::~Watch() {
+  ::munmap(const_cast<std::byte*>(data_), last_.data.size());
+  ::munmap(const_cast<std::byte*>(control_), last_.control.size());
+}
+
+bool Watch::changed() {
+  const bool data = std::memcmp(data_, last_.data.data(), last_.data.size()) != 0;
+  const bool control = std::memcmp(control_, last_.control.data(), last_.control.size()) != 0;
+  if (data) std::memcpy(last_.data.data(), data_, last_.data.size());
+  if (control) std::memcpy(last_.control.data(), control_, last_.control.size());
+  return data || control;
+}
+
+}  // namespace ringway_crash

@@ -1,0 +1,261 @@
+"""Broken builds of the kill harness: each breaks one line of the shipping code, and the harness must find it bad.
+
+usage: mutants.py BUILD_DIRECTORY [--short] [--only NAME] [--seed N]
+
+A row names the operation that finds it, the file, and what is replaced by what. Only the sources that matter are compiled
+again, with the commands of the build; the rest is linked from there.
+"""
+import json
+import re
+import shlex
+import subprocess
+import sys
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+RING = "include/ringway/detail/ring.hpp"
+PUBLISHER = "include/ringway/publisher.hpp"
+MESSAGE = "include/ringway/message.hpp"
+WAIT = "include/ringway/detail/wait.hpp"
+
+# What must be compiled again for a changed header, beside the operation's own source; a changed source only itself.
+USERS = {
+    RING: ["lib/publisher.cpp"],
+    PUBLISHER: [],
+    MESSAGE: [],
+    WAIT: ["lib/publisher.cpp", "lib/attachment.cpp"],
+    "lib/resolve.hpp": ["lib/repair.cpp", "lib/reader.cpp"],
+}
+
+SHORT = ["commit-before-copy", "no-record-before-the-cas"]
+
+# name, operation, file, [(old, new)...]
+MUTANTS = [
+    # A publisher of a shared topic.
+    ("commit-before-copy", "publish", PUBLISHER, [(
+        "    detail::fill(*core_, bytes, size);\n"
+        "    detail::commit(*core_, static_cast<std::uint32_t>(size));",
+        "    std::byte* const to = core_->ring.payload();\n"
+        "    detail::commit(*core_, static_cast<std::uint32_t>(size));\n"
+        "    if (size != 0) std::memcpy(to, bytes, size);")]),
+    ("message-passed-uncounted", "pairs", RING, [(
+        "((record & kRecordWon) == 0 && tagged(memory_, position))", "tagged(memory_, position)")]),
+    ("no-record-before-the-cas", "publish", RING, [(
+        "      row.record.store(position | kRecordStanding, std::memory_order_release);", "")]),
+    ("record-without-its-extent", "short-commit", RING, [(
+        "      row.record_extent.store(extent, std::memory_order_relaxed);  // W1 orders it", "")]),
+    ("won-before-the-cas", "pairs", RING, [(
+        "      row.record.store(position | kRecordStanding, std::memory_order_release);",
+        "      row.record.store(position | kRecordStanding | kRecordWon, std::memory_order_release);")]),
+    ("record-stays-after-a-lost-cas", "pairs", RING, [(
+        "      row.record.store(kNoRecord, std::memory_order_release);\n      for",
+        "      for"),
+        ("      row.record_extent.store(extent, std::memory_order_relaxed);  // W1 orders it",
+         "      if (retries == 0) row.record_extent.store(extent, std::memory_order_relaxed);"),
+        ("      row.record.store(position | kRecordStanding, std::memory_order_release);",
+         "      if (retries == 0) row.record.store(position | kRecordStanding, std::memory_order_release);")]),
+    ("record-gone-before-the-tag", "commit", RING, [(
+        "    publish_frame(pack_size(length, extent_, FrameKind::message), stamp);",
+        "    row.record.store(kNoRecord, std::memory_order_release);\n"
+        "    publish_frame(pack_size(length, extent_, FrameKind::message), stamp);")]),
+    ("record-gone-before-the-tag-of-an-abort", "abort", RING, [(
+        "    publish_frame(pack_size(0, extent_, FrameKind::aborted), 0);",
+        "    memory_.publisher(slot_).record.store(kNoRecord, std::memory_order_release);\n"
+        "    publish_frame(pack_size(0, extent_, FrameKind::aborted), 0);")]),
+    ("tag-before-the-header", "publish", RING, [(
+        "  frame.size.store(size, std::memory_order_relaxed);      // W4 orders it",
+        "  frame.tag.store(position ^ memory.epoch, std::memory_order_seq_cst);\n"
+        "  frame.size.store(size, std::memory_order_relaxed);")]),
+    ("counter-before-the-tag", "publish", RING, [(
+        "    publish_frame(pack_size(length, extent_, FrameKind::message), stamp);",
+        "    row.sequence.store(sequence_ + 1, std::memory_order_seq_cst);\n"
+        "    publish_frame(pack_size(length, extent_, FrameKind::message), stamp);")]),
+    # Of an exclusive one.
+    ("tail-before-the-tag", "publish", RING, [(
+        "    publish_frame(pack_size(length, extent_, FrameKind::message), stamp);",
+        "    if (memory_.exclusive) memory_.tail().store(position_ + extent_, std::memory_order_seq_cst);\n"
+        "    publish_frame(pack_size(length, extent_, FrameKind::message), stamp);")]),
+    ("exclusive-goes-on-at-tail", "publish", "lib/attachment.cpp", [(
+        "memory.exclusive ? settle_exclusive(memory) : memory.tail().load(std::memory_order_acquire);",
+        "memory.tail().load(std::memory_order_acquire);")]),
+    # Space.
+    ("limit-beyond-oldest", "move-oldest", RING, [(
+        "limit_ = floor + memory_.capacity;", "limit_ = floor + memory_.capacity + memory_.capacity / kEighths;")]),
+    ("oldest-passes-a-reliable-cursor", "move-oldest", RING, [(
+        "      const std::uint64_t bound = behind ? slowest.position : lowest;",
+        "      const std::uint64_t bound = lowest;"),
+        ("floor = slowest.any && before(slowest.position, oldest) ? slowest.position : oldest;", "floor = oldest;")]),
+    ("oldest-passes-an-open-claim", "commit-among-lossy", RING, [(
+        "      const std::uint64_t lowest = memory_.exclusive ? tail : lowest_record(oldest, tail, owner);",
+        "      const std::uint64_t lowest = tail;")]),
+    # Repair.
+    ("settle-without-a-look-at-the-tag", "publish", "lib/repair.cpp", [(
+        "  if (!passed && !tagged(memory, position)) return false;", "")]),
+    ("settle-without-the-counter", "publish", "lib/repair.cpp", [(
+        "      row.sequence.store(known + 1, std::memory_order_relaxed);\n  }\n  row.record",
+        "      static_cast<void>(known);\n  }\n  row.record")]),
+    ("settle-counts-twice", "publish", "lib/repair.cpp", [(
+        "        sequence_of(origin) == (known & kSequenceMask))\n      row.sequence",
+        "        sequence_of(origin) != ~0ULL)\n      row.sequence")]),
+    ("settle-keeps-what-was-never-claimed", "publish", "lib/repair.cpp", [(
+        "  const bool never = !before(position, memory.tail().load(std::memory_order_acquire));",
+        "  const bool never = false;")]),
+    ("repair-stores-the-tag-first", "publish", "lib/repair.cpp", [(
+        "  write_frame(memory, position, size,",
+        "  memory.frame(position).tag.store(position ^ memory.epoch);\n  write_frame(memory, position, size,")]),
+    ("repair-clears-the-record-first", "publish", "lib/repair.cpp", [(
+        "  write_frame(memory, position, size,",
+        "  memory.publisher(ruling.slot).record.store(kNoRecord);\n  write_frame(memory, position, size,")]),
+    ("attach-keeps-the-record", "publish", "lib/attachment.cpp", [(
+        "    bool settled = settle_record(memory, slot);",
+        "    bool settled = settle_record(memory, slot) || record != 1;")]),
+    ("any-end-will-do", "pairs", "lib/resolve.hpp", [(
+        "      if (is_frame_end(memory, one->end)) {", "      {")]),
+    ("the-living-are-skipped", "commit", "lib/reader.cpp", [(
+        "    return attachment.publishers.probe(kSlotBytes + slot) == Prober::Answer::dead;",
+        "    return attachment.publishers.probe(kSlotBytes + slot) != Prober::Answer::unknown;")]),
+    # Not asking before the lock is taken whether the owner of a claim lives is harmless: the rule asks again, under it.
+    ("attach-settles-the-living", "claim", "lib/attachment.cpp", [(
+        "owned && attachment.publishers.probe(kSlotBytes + slot) != Prober::Answer::dead;",
+        "owned && attachment.publishers.probe(kSlotBytes + slot) == Prober::Answer::unknown;")]),
+    ("no-backstop", "wake-subscriber", WAIT, [("kBackstop = 50'000'000;", "kBackstop = 50'000'000'000;")]),
+    # Subscriptions.
+    ("row-given-up-before-its-state", "detach-ephemeral", "lib/repair.cpp", [(
+        "  const std::uint64_t cursor = row.cursor.load(std::memory_order_relaxed);",
+        "  const std::uint64_t cursor = row.cursor.load(std::memory_order_relaxed);\n"
+        "  row.kind.store(SubscriptionKind::none, std::memory_order_seq_cst);\n"
+        "  row.owned.store(0, std::memory_order_seq_cst);")]),
+    ("active-before-its-cursor", "attach-new", "lib/join.cpp", [(
+        "    row.state.store(SubscriptionState::joining, std::memory_order_seq_cst);",
+        "    row.state.store(SubscriptionState::reliable, std::memory_order_seq_cst);")]),
+    ("kind-before-the-name", "make-subscription", "lib/subscription.cpp", [(
+        "  write_name(row.name, options.name);",
+        "  row.kind.store(durable ? SubscriptionKind::durable : SubscriptionKind::ephemeral, std::memory_order_seq_cst);\n"
+        "  write_name(row.name, options.name);")]),
+    ("row-beyond-the-rows-used", "attach-new", "lib/subscription.cpp", [(
+        "    memory.control->subscriptions_used.store(slot + 1, std::memory_order_seq_cst);  // J1: pairs with N1", "    {}")]),
+    ("released-when-received", "receive", MESSAGE, [(
+        "  core.ends[core.views_end % kMaxViews] = next;",
+        "  core.ends[core.views_end % kMaxViews] = next;\n  move_cursor(core, next, 0);")]),
+    # Names. Removing control before data instead is harmless: data alone is no topic, and the next creator removes it.
+    ("name-before-the-contents", "create", "lib/topic.cpp", [(
+        "  write_data(data, spec, epoch, status.st_ino, topic);\n", ""),
+        ("  if (error == 0) return true;\n  unlink_it(control_file);",
+         "  if (error == 0) write_data(data, spec, epoch, status.st_ino, topic);\n"
+         "  if (error == 0) return true;\n  unlink_it(control_file);")]),
+    ("creator-without-its-byte", "create", "lib/topic.cpp", [(
+        "  if (locks.try_lock(std::move(control), kCreatorByte) != KernelLocks::Answer::taken)  // T1",
+        "  if (!control)")]),
+    ("orphan-stays", "create-over-data", "lib/topic.cpp", [(
+        "    ::unlink(data_name.c_str());  // T3\n", "")]),
+    ("half-stays", "create", "lib/topic.cpp", [("  unlink_it(*half);\n  return true;", "  return true;")]),
+    # Opening a topic that is being removed is harmless: attaching looks again, under the table lock.
+    ("halves-stay-in-a-removed-bus", "remove", "lib/bus.cpp", [(
+        "detail::topic_names(*state_, true)", "detail::topic_names(*state_, false)")]),
+]
+
+
+def fail(text):
+    sys.exit(f"mutants.py: {text}")
+
+
+def command_of(build, source):
+    """The build's command for a source, without where it reads from and writes to; and the object it makes."""
+    for entry in json.loads((build / "compile_commands.json").read_text()):
+        if Path(entry["file"]) == ROOT / source:
+            words = shlex.split(entry["command"])
+            at = words.index("-o")
+            target = Path(entry["directory"], words[at + 1])
+            kept = [w for i, w in enumerate(words) if i not in (at, at + 1) and w not in ("-c", str(ROOT / source))]
+            return kept, target, Path(entry["directory"])
+    fail(f"{build} does not compile {source}")
+
+
+def split(command):
+    """The compiler, behind ccache or not, and the rest."""
+    words = 2 if command[0].endswith("ccache") else 1
+    return command[:words], command[words:]
+
+
+def mutate(tree, file, changes):
+    for top in ("include", "lib"):
+        for path in (ROOT / top).rglob("*"):
+            if path.suffix in (".hpp", ".cpp"):
+                copy = tree / path.relative_to(ROOT)
+                copy.parent.mkdir(parents=True, exist_ok=True)
+                copy.write_text(path.read_text())
+    text = (tree / file).read_text()
+    for old, new in changes:
+        if text.count(old) != 1:
+            fail(f"{file} has {text.count(old)} times, not once:\n{old}")
+        text = text.replace(old, new)
+    (tree / file).write_text(text)
+
+
+def sources_of(file, operation):
+    if file not in (RING, PUBLISHER, MESSAGE):
+        return USERS.get(file, [file])
+    return ["tests/crash/pairs.cpp" if operation == "pairs" else "tests/crash/operations.cpp", *USERS[file]]
+
+
+def build_mutant(build, tree, file, operation):
+    objects, replaced = [], []
+    for source in sources_of(file, operation):
+        kept, target, directory = command_of(build, source)
+        text = tree / source if source.startswith("lib/") else ROOT / source
+        out = tree / (Path(source).name + ".o")
+        own = [f"-I{tree}/include", f"-I{tree}/lib", "-w"]
+        compiler, options = split(kept)
+        subprocess.run([*compiler, *own, *(o for o in options if o != "-g"), "-c", str(text), "-o", str(out)],
+                       cwd=directory, check=True)
+        objects.append(out)
+        replaced.append(target.name)
+    rest = [o for o in (build / "tests/CMakeFiles/kill.dir/crash").glob("*.o") if o.name not in replaced]
+    compiler = split(command_of(build, "tests/crash/kill_main.cpp")[0])[0]
+    program = tree / "kill"
+    # The objects compiled again come first: theirs are the inline functions that are used.
+    subprocess.run([*compiler, *map(str, objects), *map(str, rest), str(build / "tests/libtest_support.a"),
+                    str(build / "lib/libringway.a"), "-lgtest", "-pthread", "-o", str(program)], check=True)
+    return program
+
+
+def judge(build, mutant, seed):
+    name, operation, file, changes = mutant
+    with tempfile.TemporaryDirectory(prefix="ringway-mutant.") as scratch:
+        tree = Path(scratch)
+        mutate(tree, file, changes)
+        program = build_mutant(build, tree, file, operation)
+        run = subprocess.run([str(program), "--only", operation, "--seed", seed], capture_output=True, text=True)
+    found = [line for line in run.stdout.splitlines() if line.startswith("BAD")]
+    why = re.sub(r"\(0x.*\): ", ": ", found[0][4:]) if found else f"exit status {run.returncode}"
+    return name, operation, run.returncode == 1 and bool(found), why
+
+
+def main():
+    arguments = sys.argv[1:]
+    build = Path(arguments.pop(0)).resolve()
+    seed, names = "1", [name for name, *_ in MUTANTS]
+    while arguments:
+        option = arguments.pop(0)
+        if option == "--short":
+            names = SHORT
+        elif option == "--only":
+            names = [arguments.pop(0)]
+        elif option == "--seed":
+            seed = arguments.pop(0)
+        else:
+            fail(__doc__)
+    chosen = [mutant for mutant in MUTANTS if mutant[0] in names]
+    with ThreadPoolExecutor(2) as pool:
+        print(f"{'broken build':40} {'operation':18} found")
+        missed = 0
+        for name, operation, caught, why in pool.map(lambda mutant: judge(build, mutant, seed), chosen):
+            print(f"{name:40} {operation:18} {'yes: ' if caught else 'NO: '}{why[:150]}", flush=True)
+            missed += not caught
+    print(f"{len(chosen) - missed} of {len(chosen)} broken builds were found")
+    sys.exit(0 if chosen and not missed else 1)
+
+
+main()

@@ -1,0 +1,260 @@
+#include "crash/operations.hpp"
+
+#include <utility>
+
+#include "crash/image.hpp"
+#include "support/numbered.hpp"
+#include "support/ring_fixture.hpp"
+
+namespace ringway_crash {
+namespace {
+
+using namespace ringway::detail;
+using namespace std::chrono_literals;
+using ringway::Code;
+using ringway::From;
+using ringway::Reliability;
+using ringway::Wait;
+
+constexpr auto kShort = 60ms;  // a wait that ends without being served
+
+// After five messages and one of the actor's, the next frame crosses 2^63, the ring's end, and an eighth.
+constexpr std::uint64_t kFirst = (1ULL << 63) - 6 * 128 - 64;
+
+void next_message(Actor& a) { fill(a.bytes.data(), a.writer, a.number++); }
+std::span<const std::byte> payload(const Actor& a) { return {a.bytes.data(), kPayload}; }
+
+void attach(Actor& a) {
+  a.publisher.emplace(a.bus.publisher("t", {.name = "actor", .wait = Wait::park}));
+  next_message(a);
+}
+// With a limit of its own, so that the operation needs no space.
+void attach_and_publish(Actor& a) {
+  attach(a);
+  a.status = a.publisher->publish(payload(a), kPatience);
+  if (!a.status) throw std::runtime_error("the actor's first message: " + std::string(a.status.text()));
+  next_message(a);
+}
+void set_bits(Actor& a) {
+  const auto segment = ringway_test::map_topic(a.directory, "t", Role::publish);
+  const SegmentMemory& memory = segment->memory();
+  for (std::uint32_t slot = 0; slot < 2; ++slot) {
+    const Bed bed = parked_bed(memory, slot);
+    bed.word->fetch_or(bed.bit);
+  }
+  for (std::uint32_t slot = 1; slot < 3; ++slot) {
+    memory.waiting_line(slot).blocker.store(slot == 1 ? 0 : 0 | kBlockedByPublisher);  // d, or the actor
+    memory.waiting_line(slot).position.store(memory.oldest().load());
+    const Bed bed = waiting_bed(memory, slot);
+    bed.word->fetch_or(bed.bit);
+  }
+}
+void publish(Actor& a) { a.status = a.publisher->publish(payload(a), kPatience); }
+void try_publish(Actor& a) { a.status = a.publisher->try_publish(payload(a)); }
+void publish_shortly(Actor& a) { a.status = a.publisher->publish(payload(a), kShort); }
+void claim(Actor& a) {
+  a.claim.emplace(a.publisher->claim(kPayload, kPatience));
+  a.status = a.claim->status();
+}
+void commit(Actor& a) {
+  claim(a);
+  if (a.status) std::memcpy(a.claim->payload().data(), a.bytes.data(), kPayload);
+  if (a.status) a.status = a.claim->commit();
+}
+void short_commit(Actor& a) {
+  a.claim.emplace(a.publisher->claim(200, kPatience));
+  a.status = a.claim->status();
+  if (a.status) std::memcpy(a.claim->payload().data(), a.bytes.data(), kPayload);
+  if (a.status) a.status = a.claim->commit(kPayload);
+}
+void abort(Actor& a) {
+  claim(a);
+  a.claim->abort();
+}
+Outcome went_well(Actor& a) { return a.status ? Outcome::done : Outcome::wrong; }
+// It was stopped while others made room, or not.
+Outcome perhaps(Actor& a) {
+  if (a.status) return Outcome::done;
+  return a.status == Code::timeout || a.status == Code::would_block ? Outcome::without : Outcome::wrong;
+}
+Outcome nothing(Actor&) { return Outcome::done; }
+
+void subscribe(Actor& a) { a.subscriber.emplace(a.bus.subscriber("t", {.name = "d", .wait = Wait::park})); }
+void subscribe_lossy(Actor& a) {
+  a.subscriber.emplace(a.bus.subscriber("t", {.name = "l", .reliability = Reliability::lossy}));
+}
+void subscribe_ephemeral(Actor& a) { a.subscriber.emplace(a.bus.subscriber("t", {.from = From::oldest})); }
+void subscribe_new(Actor& a) { a.subscriber.emplace(a.bus.subscriber("t", {.name = "n"})); }
+void try_receive(Actor& a) { a.message.emplace(a.subscriber->try_receive()); }
+void receive(Actor& a) { a.message.emplace(a.subscriber->receive(kPatience)); }
+void receive_shortly(Actor& a) { a.message.emplace(a.subscriber->receive(kShort)); }
+void subscribe_and_receive(Actor& a) {
+  subscribe(a);
+  try_receive(a);
+}
+void subscribe_and_receive_with_bits(Actor& a) {
+  subscribe_and_receive(a);
+  set_bits(a);
+}
+void attach_with_bits(Actor& a) {
+  attach_and_publish(a);
+  set_bits(a);
+}
+void release(Actor& a) { a.status = a.message->release(); }
+void receive_and_release(Actor& a) {
+  try_receive(a);
+  release(a);
+}
+void poll(Actor& a) {
+  a.count = a.subscriber->poll([](const ringway::Message&) {}, 3);
+}
+void seek(Actor& a) { a.status = a.subscriber->seek(From::newest); }
+Outcome holds_a_message(Actor& a) {
+  return *a.message && identify(a.message->payload().data(), a.message->payload().size()).whole ? Outcome::done
+                                                                                                : Outcome::wrong;
+}
+Outcome has_three(Actor& a) { return a.count == 3 ? Outcome::done : Outcome::wrong; }
+Outcome is_attached(Actor& a) { return a.publisher || a.subscriber ? Outcome::done : Outcome::wrong; }
+
+void detach(Actor& a) {
+  a.publisher.reset();
+  a.subscriber.reset();
+}
+void make_subscription(Actor& a) { a.bus.create_subscription("t", "n"); }
+void remove_subscription(Actor& a) { a.bus.remove_subscription("t", "l"); }
+
+}  // namespace
+
+void fill(std::byte* to, std::uint64_t writer, std::uint64_t number) {
+  ringway_test::fill(to, kPayload, writer, number);
+}
+
+const std::vector<Operation>& operations() {
+  static const std::vector<Operation> all = {
+      {"publish", Base::few, true, true, attach_and_publish, publish, went_well, 1},
+      {"publish-first", Base::few, true, true, attach, publish, went_well, 1},
+      {"publish-wakes", Base::few, true, true, attach_with_bits, publish, went_well, 1},
+      {"claim", Base::few, true, true, attach_and_publish, claim, went_well},
+      {"commit", Base::few, true, true, attach_and_publish, commit, went_well, 1},
+      {"short-commit", Base::few, true, true, attach_and_publish, short_commit, went_well, 1},
+      {"abort", Base::few, true, true, attach_and_publish, abort, went_well},
+      {"commit-among-lossy", Base::lossy, true, true, attach_and_publish, commit, went_well, 1},
+      {"move-oldest", Base::full, true, true, attach, publish, went_well, 1},
+      {"would-block", Base::blocked, true, true, attach, try_publish, perhaps, 1},
+      {"wait-for-space", Base::blocked, true, true, attach, publish_shortly, perhaps, 1},
+      {"free-dead-reader", Base::dead_reader, true, true, attach, try_publish, perhaps, 1, 0, true},
+      {"resolve", Base::dead_holder, true, false, attach, try_publish, perhaps, 1, 0, true},
+      {"receive", Base::few, true, true, subscribe, try_receive, holds_a_message},
+      {"release", Base::few, true, true, subscribe_and_receive, release, went_well, 0, 1},
+      {"release-wakes", Base::few, true, true, subscribe_and_receive_with_bits, release, went_well, 0, 1},
+      {"receive-padding", Base::padding, true, false, subscribe, receive_and_release, went_well, 0, 1},
+      {"pass-padding", Base::padding_end, true, false, subscribe, try_receive, nothing},
+      {"skip-dead-claim", Base::dead_claim, true, false, subscribe, receive, holds_a_message},
+      {"receive-lossy", Base::few, true, true, subscribe_lossy, receive_and_release, went_well},
+      {"receive-ephemeral", Base::few, true, true, subscribe_ephemeral, receive_and_release, went_well},
+      {"poll", Base::few, true, true, subscribe, poll, has_three, 0, 3},
+      {"wait-for-message", Base::empty, true, true, subscribe, receive_shortly, nothing},
+      {"seek", Base::few, true, true, subscribe, seek, went_well, 0, 0, false, true},
+      {"attach-publisher", Base::few, true, true, [](Actor&) {}, attach, is_attached, 0, 0, true},
+      {"attach-resolves", Base::dead_claim, true, false, [](Actor&) {}, attach, is_attached, 0, 0, true},
+      {"attach-durable", Base::few, true, true, [](Actor&) {}, subscribe, is_attached, 0, 0, true},
+      {"attach-lossy", Base::few, true, true, [](Actor&) {}, subscribe_lossy, is_attached, 0, 0, true},
+      {"attach-new", Base::few, true, true, [](Actor&) {}, subscribe_new, is_attached, 0, 0, true},
+      {"attach-ephemeral", Base::few, true, true, [](Actor&) {}, subscribe_ephemeral, is_attached, 0, 0, true},
+      {"make-subscription", Base::few, true, true, [](Actor&) {}, make_subscription, nothing, 0, 0, true},
+      {"end-subscription", Base::few, true, true, [](Actor&) {}, remove_subscription, nothing, 0, 0, true},
+      {"detach-publisher", Base::few, true, true, attach_and_publish, detach, nothing},
+      {"detach-durable", Base::few, true, true, subscribe, detach, nothing},
+      {"detach-ephemeral", Base::few, true, true, subscribe_ephemeral, detach, nothing},
+  };
+  return all;
+}
+
+void make_base(const std::string& directory, Base base, bool exclusive) {
+  using namespace ringway_test;
+  make_topic(directory, "t", small_spec(exclusive, kFirst));
+  const ringway::Bus bus = ringway::Bus::at(directory);
+  bus.create_subscription("t", "d");
+  bus.create_subscription("t", "l", {.reliability = Reliability::lossy});
+  const auto segment = map_topic(directory, "t", Role::publish);
+  const SegmentMemory& memory = segment->memory();
+  std::uint64_t number = 0;
+  const auto publish_some = [&](int messages) {
+    auto publisher = bus.publisher("t", {.name = "prior"});
+    for (std::array<std::byte, kPayload> bytes; messages > 0; --messages) {
+      fill(bytes.data(), kPrior, number++);
+      if (!publisher.try_publish(bytes)) throw std::runtime_error("the topic cannot be filled");
+    }
+  };
+  const auto release_some = [&](int messages) {
+    auto reader = bus.subscriber("t", {.name = "d"});
+    for (int tries = 0; messages > 0 && tries < 1000; ++tries)
+      if (const auto message = reader.try_receive()) --messages;
+    if (messages > 0) throw std::runtime_error("the topic cannot be read");
+  };
+  // In the row behind the publisher's, without a life.
+  const auto die_inside_a_claim = [&] {
+    PublisherSlot& row = memory.publisher(1);
+    memory.tail_line->publishers_used.store(2);
+    row.incarnation.store(1);
+    row.state.store(PublisherState::owned);
+    Writer writer;
+    writer.attach(memory, 1, memory.tail().load());
+    if (!ringway_test::claim(writer, kPayload)) throw std::runtime_error("no claim to be had");
+    return writer;
+  };
+  switch (base) {
+    case Base::few:
+      publish_some(5);
+      release_some(1);
+      break;
+    case Base::lossy:
+      publish_some(5);
+      bus.remove_subscription("t", "d");
+      break;
+    case Base::empty:
+      publish_some(5);
+      release_some(5);
+      break;
+    case Base::full:
+      publish_some(32);
+      release_some(29);
+      break;
+    case Base::blocked: publish_some(32); break;
+    case Base::dead_reader: {
+      publish_some(32);
+      release_some(32);
+      SubscriptionSlot& row = memory.subscription(2);
+      memory.control->subscriptions_used.store(3);
+      row.cursor.store(memory.oldest().load());
+      row.kind.store(SubscriptionKind::ephemeral);
+      row.wanted.store(static_cast<std::uint32_t>(SubscriptionState::reliable));
+      row.owned.store(1);
+      row.state.store(SubscriptionState::reliable);
+      break;
+    }
+    case Base::dead_claim:
+      publish_some(3);
+      release_some(3);
+      static_cast<void>(die_inside_a_claim());
+      publish_some(2);
+      break;
+    case Base::dead_holder:
+      static_cast<void>(die_inside_a_claim());
+      publish_some(31);
+      release_some(31);
+      break;
+    case Base::padding:
+    case Base::padding_end: {
+      publish_some(3);
+      release_some(3);
+      Writer writer = die_inside_a_claim();
+      static_cast<void>(writer.abort());
+      memory.publisher(1).state.store(PublisherState::free);
+      if (base == Base::padding) publish_some(2);
+      break;
+    }
+  }
+}
+
+}  // namespace ringway_crash

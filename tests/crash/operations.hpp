@@ -1,0 +1,77 @@
+// The operations that are killed and stopped, each with the topic that it finds.
+//
+// Thread safety: plain values; an Actor belongs to its process. Progress: none waits longer than kPatience. Crash: that is
+// what they are for.
+#pragma once
+
+#include <array>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "ringway/ringway.hpp"
+
+namespace ringway_crash {
+
+inline constexpr std::size_t kPayload = 72;  // with its header a frame of 128 bytes
+inline constexpr std::uint64_t kPrior = 0, kActor = 1, kSecond = 2, kSurvivor = 3;  // writers
+inline constexpr std::chrono::seconds kPatience{20};
+
+// What lies in the topic "t" when the operation begins. Subscriptions: "d" (reliable) and "l" (lossy), both durable.
+enum class Base : std::uint8_t {
+  few,          // five messages; d has released one
+  lossy,        // the same without d: nobody holds publishers back
+  empty,        // the same, and d has released all
+  full,         // the next claim needs space, and can have it
+  blocked,      // the next claim needs space that d holds
+  dead_reader,  // the same, but an ephemeral subscription of the dead holds it
+  dead_claim,   // a publisher died inside its claim; two messages behind it; d stands at it
+  dead_holder,  // a publisher died inside its claim, and the next claim needs that space
+  padding,      // an aborted frame at d's cursor, then a message
+  padding_end,  // only an aborted frame behind d's cursor
+};
+
+// The process that runs the operation.
+struct Actor {
+  Actor(const std::string& where, std::uint64_t who) : directory(where), bus(ringway::Bus::at(where)), writer(who) {}
+  std::string directory;
+  ringway::Bus bus;
+  std::uint64_t writer;
+  std::array<std::byte, 200> bytes{};
+  std::optional<ringway::Publisher> publisher = {};
+  std::optional<ringway::Subscriber> subscriber = {};
+  std::optional<ringway::Claim> claim = {};
+  std::optional<ringway::Message> message = {};
+  ringway::Status status = {};
+  std::uint64_t number = 0;  // of the next message
+  std::size_t count = 0;
+};
+
+// How an operation that ran to its end has gone.
+enum class Outcome : std::uint8_t { done = 0, without = 10, wrong = 97 };
+
+struct Operation {
+  const char* name;
+  Base base;
+  bool shared;
+  bool exclusive;
+  void (*prepare)(Actor&);
+  void (*act)(Actor&);
+  Outcome (*check)(Actor&);
+  std::size_t adds = 0;      // messages
+  std::size_t releases = 0;  // messages of d
+  bool table_lock = false;   // somebody else may find a table lock held
+  bool moves_cursor = false;
+};
+
+const std::vector<Operation>& operations();
+
+// One message of `writer` in `to`.
+void fill(std::byte* to, std::uint64_t writer, std::uint64_t number);
+// Makes the topic "t" in `directory`.
+void make_base(const std::string& directory, Base base, bool exclusive);
+
+}  // namespace ringway_crash

@@ -1,0 +1,54 @@
+// What every command shares: where the bus is, how a command ends, how it prints.
+//
+// One thread. A command is parsed first and run afterwards, so that wrong use touches no bus.
+#pragma once
+
+#include <functional>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+
+#include "ringway/ringway.hpp"
+
+namespace CLI {
+class App;
+}
+
+namespace ringway::tool {
+
+enum Exit : int {
+  kDone = 0,
+  kFailed = 1,
+  kWrongUse = 2,
+  kTimedOut = 3,  // --timeout passed before --count
+};
+
+// Where the user says the bus is.
+struct Place {
+  std::string bus;  // --bus
+  std::string dir;  // --dir; neither: what Bus() takes
+  [[nodiscard]] Bus open() const;
+};
+
+// What the command line asks for; gives the exit code. May throw.
+using Action = std::function<int(const Place&)>;
+
+// Each adds its commands to `app`; the one that the user names stores itself in `action`.
+void add_pub(CLI::App& app, Action& action);
+void add_sub(CLI::App& app, Action& action);
+void add_inspection(CLI::App& app, Action& action);     // ls, info
+void add_topics(CLI::App& app, Action& action);         // create, rm, where
+void add_subscriptions(CLI::App& app, Action& action);  // subscription create, rm, ls
+void add_demo(CLI::App& app, Action& action);
+
+// The reader of standard output has gone: nothing left to do.
+struct OutputClosed : std::runtime_error {
+  OutputClosed() : std::runtime_error("standard output is closed at its other end") {}
+};
+
+// Writes all of it to standard output. Throws OutputClosed, std::system_error.
+void print(std::string_view text);
+// A line on standard error: `ringway: <text>`. Never fails.
+void complain(std::string_view text) noexcept;
+
+}  // namespace ringway::tool

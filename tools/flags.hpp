@@ -1,0 +1,52 @@
+// Adding flags to a command whose values need a parser of ours.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <cstdint>
+#include <string>
+#include <utility>
+
+#include "text.hpp"
+
+namespace ringway::tool {
+
+// `target` must live until the command has run. What `parse` throws gets the flag's name in front.
+template <class Target, class Parse>
+CLI::Option* add_parsed(CLI::App& command, const std::string& flag, Target& target, Parse parse,
+                        const std::string& help) {
+  const auto store = [&target, parse, flag](const std::string& text) {
+    try {
+      target = parse(text);
+    } catch (const CLI::ValidationError& error) {
+      throw CLI::ValidationError(flag, error.what());
+    }
+  };
+  return command.add_option_function<std::string>(flag, store, help);
+}
+
+// How messages are told apart in a stream of bytes.
+struct Framing {
+  enum class Kind : std::uint8_t { lines, lengths, blocks };
+  Kind kind = Kind::lines;
+  std::uint32_t block_bytes = 0;  // of blocks
+};
+
+inline void add_framing(CLI::App& command, Framing& framing) {
+  auto* binary = command.add_flag_callback(
+      "--binary", [&framing] { framing.kind = Framing::Kind::lengths; },
+      "Each message with its length before it: 4 bytes, little-endian");
+  auto* frame = command.add_option_function<std::uint32_t>(
+      "--frame",
+      [&framing](std::uint32_t bytes) {
+        if (bytes == 0) throw CLI::ValidationError("--frame", "a block has at least 1 byte");
+        framing = {Framing::Kind::blocks, bytes};
+      },
+      "Blocks of N bytes, the last one shorter");
+  frame->type_name("N")->excludes(binary);
+}
+
+inline void add_count(CLI::App& command, std::uint64_t& count, const std::string& help) {
+  command.add_option("--count", count, help)->type_name("N")->check(CLI::PositiveNumber);
+}
+
+}  // namespace ringway::tool

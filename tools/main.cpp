@@ -1,0 +1,122 @@
+// `ringway`: the command line. Parses, runs, and turns whatever goes wrong into one line and an exit code.
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <cerrno>
+#include <csignal>
+#include <system_error>
+
+#include "cli.hpp"
+#include "ringway/detail/layout.hpp"
+#include "stop.hpp"
+
+namespace ringway::tool {
+
+Bus Place::open() const {
+  if (!dir.empty()) return Bus::at(dir);
+  if (!bus.empty()) return Bus(bus);
+  return {};
+}
+
+void print(std::string_view text) {
+  while (!text.empty()) {
+    const ssize_t count = ::write(STDOUT_FILENO, text.data(), text.size());
+    if (count >= 0) {
+      text.remove_prefix(static_cast<std::size_t>(count));
+    } else if (errno == EPIPE) {
+      throw OutputClosed();
+    } else if (errno != EINTR) {
+      throw std::system_error(errno, std::generic_category(), "cannot write to standard output");
+    }
+  }
+}
+
+void complain(std::string_view text) noexcept {
+  try {
+    const std::string line = fmt::format("ringway: {}\n", text);
+    if (::write(STDERR_FILENO, line.data(), line.size()) < 0) return;  // nobody to tell
+  } catch (const std::exception&) {                                    // out of memory: the exit code still tells
+    return;
+  }
+}
+
+namespace {
+
+std::string version() { return fmt::format("ringway {} (layout version {})", RINGWAY_VERSION, detail::kLayoutVersion); }
+
+void add_everything(CLI::App& app, Place& place, Action& action) {
+  app.fallthrough();  // --bus and --dir may also stand after the command
+  app.require_subcommand(1);
+  app.set_version_flag("--version", version, "Print the program's version and the layout version of its topics");
+  app.set_help_all_flag("--help-all", "Print the help of every command");
+  auto* dir = app.add_option("--dir", place.dir, "The bus in this directory (default: $RINGWAY_DIR)");
+  auto* bus = app.add_option("--bus", place.bus, "This user's bus of that name (default: `default`)");
+  dir->excludes(bus)->type_name("PATH");
+  bus->type_name("NAME");
+  for (auto* option : {dir, bus}) {
+    option->check([](const std::string& text) { return text.empty() ? "must not be empty" : ""; });
+  }
+  add_pub(app, action);
+  add_sub(app, action);
+  add_inspection(app, action);
+  add_topics(app, action);
+  add_subscriptions(app, action);
+  add_demo(app, action);
+  app.footer(
+      "Exit codes: 0 done, 1 failed, 2 wrong use, 3 --timeout passed before --count.\n"
+      "Sizes are bytes or 4KiB, 64MiB, 1GiB; times are 500ms, 2s, 1min.");
+}
+
+// What a thrown error means for whoever called us.
+int exit_code(const Error& error) {
+  if (error.code() == Code::interrupted && stop_reason() == StopReason::signal) return kDone;
+  complain(error.what());
+  if (error.code() == Code::invalid_argument) return kWrongUse;
+  const bool timed_out = error.code() == Code::timeout || error.code() == Code::interrupted;
+  return timed_out && stop_reason() == StopReason::timeout ? kTimedOut : kFailed;
+}
+
+int run(const Action& action, const Place& place) {
+  try {
+    return action(place);
+  } catch (const OutputClosed&) {
+    return kDone;
+  } catch (const Error& error) {
+    return exit_code(error);
+  } catch (const std::exception& error) {
+    complain(error.what());
+    return kFailed;
+  }
+}
+
+int parse_and_run(int argc, char** argv) {
+  CLI::App app("Ringway: a shared-memory message bus for processes on one Linux machine.", "ringway");
+  Place place;
+  Action action;
+  add_everything(app, place, action);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::Success& help) {  // --help, --version
+    std::ostringstream text;
+    app.exit(help, text, text);
+    return run([&text](const Place&) { return print(text.str()), kDone; }, place);
+  } catch (const CLI::ParseError& error) {
+    complain(fmt::format("{}\nSee `ringway --help`, or --help after the command.", error.what()));
+    return kWrongUse;
+  }
+  return run(action, place);
+}
+
+}  // namespace
+}  // namespace ringway::tool
+
+int main(int argc, char** argv) {
+  std::signal(SIGPIPE, SIG_IGN);  // a closed pipe is seen by write(2), at a known place
+  try {
+    return ringway::tool::parse_and_run(argc, argv);
+  } catch (const std::exception& error) {
+    ringway::tool::complain(error.what());
+    return ringway::tool::kFailed;
+  }
+}

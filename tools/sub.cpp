@@ -1,0 +1,156 @@
+// `ringway sub`: a topic's messages on standard output.
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "cli.hpp"
+#include "flags.hpp"
+#include "output.hpp"
+#include "stop.hpp"
+
+namespace ringway::tool {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr std::uint64_t kNoEnd = std::numeric_limits<std::uint64_t>::max();
+
+struct SubOptions {
+  std::string topic;
+  std::string name;
+  std::string group;
+  From from;
+  bool lossy = false;
+  Framing framing;
+  std::uint64_t count = kNoEnd;
+  std::optional<std::chrono::nanoseconds> timeout;
+  IfMissing if_missing = IfMissing::create;
+};
+
+// Receives until the count is reached, the reader of our output goes, or somebody stops it.
+class Receiver {
+ public:
+  Receiver(Subscriber subscriber, const SubOptions& options)
+      : subscriber_(std::move(subscriber)), options_(options), output_(options.framing, !options.name.empty()) {}
+
+  int run() {
+    while (output_.written() < options_.count && !stopping()) {
+      Message first = subscriber_.receive(kLook);
+      if (!first) {
+        const Status status = first.status();
+        if (status == Code::interrupted) continue;  // somebody stops us
+        if (status == Code::timeout && Output::closed()) return kDone;
+        if (status == Code::timeout) continue;
+        complain(fmt::format("topic {}: {}; {} printed before", options_.topic, status.text(),
+                             count_text(output_.written(), "message")));
+        return kFailed;
+      }
+      output_.add(std::move(first));
+      gather();
+      if (output_.flush() == Output::Result::closed) return kDone;
+    }
+    return end();
+  }
+
+  // Messages lost, for whoever asks at the end.
+  [[nodiscard]] std::uint64_t lost() const { return subscriber_.lost(); }
+
+ private:
+  static constexpr auto kLook = 200ms;  // how often a wait looks whether the output's reader is still there
+
+  // What is there already goes out with the first one.
+  void gather() {
+    std::uint64_t room = std::min<std::uint64_t>(options_.count - output_.written(), detail::kMaxViews) - 1;
+    for (; room > 0 && !output_.full(); --room) {
+      Message message = subscriber_.try_receive();
+      if (!message) return;
+      output_.add(std::move(message));
+    }
+  }
+
+  int end() const {
+    if (output_.written() >= options_.count || stop_reason() != StopReason::timeout) return kDone;
+    const std::string wanted = options_.count == kNoEnd ? "" : fmt::format(" of {}", options_.count);
+    complain(fmt::format("--timeout has passed after {}{} from topic {}", count_text(output_.written(), "message"),
+                         wanted, options_.topic));
+    return kTimedOut;
+  }
+
+  Subscriber subscriber_;
+  const SubOptions& options_;
+  Output output_;  // its messages go before the subscriber
+};
+
+// How many messages lie in the ring, as text; counting stops where more would not say more.
+std::string kept_text(const Bus& bus, const std::string& topic) {
+  constexpr std::uint64_t kMany = 10'000;
+  Observer look = bus.observer(topic, {.from = From::oldest});
+  const std::uint64_t count = look.poll([](const Message&) {}, kMany);
+  return count == kMany ? fmt::format("more than {} messages", kMany) : count_text(count, "message");
+}
+
+// To a person at a terminal, who may wonder why nothing comes.
+void say_it_waits(const Bus& bus, const SubOptions& options) {
+  if (!options.name.empty() || options.from.place() != From::Place::automatic || ::isatty(STDERR_FILENO) == 0) return;
+  complain(
+      fmt::format("waiting for new messages on topic {0}; kept from before: {1} (`ringway sub {0} --from oldest` "
+                  "prints them too)",
+                  options.topic, kept_text(bus, options.topic)));
+}
+
+void say_it_stays(const SubOptions& options) {
+  if (options.name.empty() || ::isatty(STDERR_FILENO) == 0) return;
+  complain(fmt::format(
+      "subscription {0} of topic {1} stays where it is{2}; remove it with `ringway subscription rm {1} "
+      "{0}`",
+      options.name, options.topic, options.lossy ? "" : ", and publishers wait for it once the ring is full"));
+}
+
+Subscriber open(const Bus& bus, const SubOptions& options) {
+  SubscriptionOptions wanted{.name = options.name, .from = options.from, .if_missing = options.if_missing};
+  if (options.lossy) wanted.reliability = Reliability::lossy;
+  if (options.if_missing == IfMissing::wait) wanted.attach_timeout = Timeout::never();  // --timeout interrupts it
+  return bus.subscriber(options.topic, wanted);
+}
+
+int sub(const Place& place, const SubOptions& options) {
+  if (!options.group.empty()) {
+    throw Error(Code::unsupported, options.topic,
+                "groups come with a later version; leave --group out, or use --name for a subscription "
+                "with one reader");
+  }
+  const Bus bus = place.open();
+  const Stopper stopper(bus, options.timeout);
+  Receiver receiver(open(bus, options), options);
+  say_it_waits(bus, options);
+  const int code = receiver.run();
+  if (receiver.lost() != 0)
+    complain(fmt::format("topic {}: {} lost, overtaken by the publishers", options.topic,
+                         count_text(receiver.lost(), "message")));
+  say_it_stays(options);
+  return code;
+}
+
+}  // namespace
+
+void add_sub(CLI::App& app, Action& action) {
+  auto options = std::make_shared<SubOptions>();
+  auto* command = app.add_subcommand("sub", "Print messages to standard output, each with a newline behind it");
+  command->add_option("TOPIC", options->topic, "The topic")->required();
+  auto* name = command->add_option("--name", options->name, "A durable subscription: goes on where it stopped");
+  command->add_option("--group", options->group, "Share the work (not in this version)")->excludes(name);
+  add_parsed(*command, "--from", options->from, parse_from,
+             "Where a new subscription starts: oldest (default if named), newest (if not), or a position")
+      ->type_name("WHERE");
+  command->add_flag("--lossy", options->lossy, "Publishers do not wait for it; what it loses is counted");
+  add_framing(*command, options->framing);
+  add_count(*command, options->count, "End after N messages");
+  add_parsed(*command, "--timeout", options->timeout, parse_duration, "Give up after TIME, with exit code 3")
+      ->type_name("TIME");
+  add_parsed(*command, "--if-missing", options->if_missing, parse_if_missing, "The topic: create (default), wait, fail")
+      ->type_name("WHAT");
+  command->callback([options, &action] { action = [options](const Place& place) { return sub(place, *options); }; });
+}
+
+}  // namespace ringway::tool

@@ -1,0 +1,98 @@
+// `ringway subscription`: durable subscriptions ahead of their first reader, and without one.
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+
+#include "cli.hpp"
+#include "describe.hpp"
+#include "flags.hpp"
+
+namespace ringway::tool {
+namespace {
+
+struct Options {
+  std::string topic;
+  std::string name;
+  From from;
+  bool lossy = false;
+  bool json = false;
+  IfMissing if_missing = IfMissing::create;
+};
+
+int create(const Place& place, const Options& options) {
+  SubscriptionOptions wanted{.from = options.from, .if_missing = options.if_missing};
+  if (options.lossy) wanted.reliability = Reliability::lossy;
+  const bool created = place.open().create_subscription(options.topic, options.name, wanted);
+  print(fmt::format("subscription {} of topic {} {}\n", options.name, options.topic,
+                    created ? "created" : "exists and fits"));
+  return kDone;
+}
+
+int remove(const Place& place, const Options& options) {
+  place.open().remove_subscription(options.topic, options.name);
+  print(fmt::format("subscription {} of topic {} removed\n", options.name, options.topic));
+  return kDone;
+}
+
+// Of one topic, or of all in the order of their names.
+std::vector<TopicInfo> topics_of(const Bus& bus, const std::string& topic) {
+  if (!topic.empty()) return {bus.topic(topic)};
+  auto topics = bus.topics();
+  std::sort(topics.begin(), topics.end(), [](const TopicInfo& a, const TopicInfo& b) { return a.name < b.name; });
+  return topics;
+}
+
+int list(const Place& place, const Options& options) {
+  const Bus bus = place.open();
+  Table table({"topic", "subscription", "kind", "", "owner", ">lag", ">received", ">lost"});
+  Json array = Json::array();
+  for (const auto& topic : topics_of(bus, options.topic)) {
+    for (const auto& subscription : topic.subscriptions) {
+      Json object = {{"topic", topic.name}};
+      object.update(json_of(subscription));
+      array.push_back(std::move(object));
+      table.add({topic.name, subscription.name.empty() ? "-" : subscription.name,
+                 subscription.durable ? "durable" : "ephemeral", reliability_text(subscription),
+                 owner_text(subscription), bytes_text(subscription.lag_bytes), fmt::to_string(subscription.received),
+                 fmt::to_string(subscription.lost)});
+    }
+  }
+  if (options.json)
+    print(array.dump(2) + '\n');
+  else if (array.empty())
+    complain(fmt::format("no subscriptions in {}", bus.directory()));
+  else
+    print(table.text());
+  return kDone;
+}
+
+}  // namespace
+
+void add_subscriptions(CLI::App& app, Action& action) {
+  auto options = std::make_shared<Options>();
+  auto* group = app.add_subcommand("subscription", "Durable subscriptions: create, rm, ls");
+  group->require_subcommand(1);
+  const auto named = [&](const std::string& name, const std::string& help, int (*run)(const Place&, const Options&)) {
+    auto* command = group->add_subcommand(name, help);
+    command->add_option("TOPIC", options->topic, "The topic")->required();
+    command->add_option("NAME", options->name, "The subscription")->required();
+    command->callback(
+        [options, &action, run] { action = [options, run](const Place& place) { return run(place, *options); }; });
+    return command;
+  };
+  auto* add = named("create", "Create it ahead of its first reader: from then on, publishers wait for it", create);
+  add->alias("add");
+  add_parsed(*add, "--from", options->from, parse_from, "oldest (default), newest, or a position")->type_name("WHERE");
+  add->add_flag("--lossy", options->lossy, "Publishers do not wait for it; what it loses is counted");
+  add_parsed(*add, "--if-missing", options->if_missing, parse_if_missing, "The topic: create (default), wait, fail")
+      ->type_name("WHAT");
+  named("rm", "Remove it; its unread messages are no longer kept for it", remove);
+
+  auto* ls = group->add_subcommand("ls", "List them, of one topic or of all");
+  ls->add_option("TOPIC", options->topic, "The topic (default: all)");
+  ls->add_flag("--json", options->json, "As JSON");
+  ls->callback([options, &action] { action = [options](const Place& place) { return list(place, *options); }; });
+}
+
+}  // namespace ringway::tool
