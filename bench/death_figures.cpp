@@ -59,8 +59,10 @@ std::vector<Row> death_figures(const Options& options) {
       const ringway::Bus bus = ringway::Bus::at(options.bus("death"));
       auto in = bus.subscriber("topic", {.name = "reader"});
       auto out = bus.publisher("topic");
+      const int deaths = options.quick ? 10 : 100;
       std::vector<double> ms;
-      for (int i = 0; i < (options.quick ? 10 : 100); ++i) ms.push_back(death_ms(bus, out, in, mib * 1_MiB, from));
+      ms.reserve(static_cast<std::size_t>(deaths));
+      for (int i = 0; i < deaths; ++i) ms.push_back(death_ms(bus, out, in, mib * 1_MiB, from));
       rows.push_back(
           {.group = "death",
            .figure = fmt::format("{} MiB resident, from {}", mib,

@@ -253,7 +253,8 @@ std::optional<std::string> try_remove(const BusState& bus, const std::string& to
     refuse_if_used(Segment(*files, Role::observe, topic), topic);
   }
   for (const auto& half : {data, control})
-    if (const int error = half ? would_unlink(*half) : 0; error != 0)
+    if (const int error = half ? would_unlink(*half) : 0;
+        error != 0 && error != ENOENT)  // gone: its other remover's work
       throw system_error(topic, "cannot remove " + half->path + " (the directory's owner, or the file's, can)", error);
   const int failed =
       unlink_both(data.value_or(File{data_name, {}}), control.value_or(File{control_name, {}}), files.has_value());

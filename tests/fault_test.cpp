@@ -30,8 +30,6 @@ using namespace std::chrono_literals;
 using ringway::Bus;
 using ringway::Code;
 using ringway::Error;
-using ringway::IfMissing;
-using ringway::PublisherOptions;
 using ringway::Reliability;
 using ringway::Remove;
 using ringway::SubscriptionOptions;

@@ -372,6 +372,7 @@ TEST(TemporaryTopicTest, IsNotLeftOverByManyProcessesThatLeaveAtOnce) {
     return 0;
   };
   std::vector<Child> leavers;
+  leavers.reserve(kLeavers);
   for (int i = 0; i < kLeavers; ++i) leavers.push_back(Child::fork([&, i] { return leave_again_and_again(i); }));
   EXPECT_EQ(leavers[0].wait(), 0) << "the round in which it was left over";
   for (auto& leaver : leavers) {

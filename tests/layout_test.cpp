@@ -419,7 +419,7 @@ class HeaderTest : public testing::Test {
   Thrown open_all(bool publisher_may_differ = false) const {
     const Bus bus = Bus::at(scratch_.path().string());
     std::optional<ringway::Subscriber> kept;  // should the topic be a temporary one now
-    const Thrown first = thrown([&] { return (kept = bus.subscriber("t", {.if_missing = IfMissing::fail}), 0); });
+    Thrown first = thrown([&] { return (kept = bus.subscriber("t", {.if_missing = IfMissing::fail}), 0); });
     EXPECT_EQ(thrown([&] { return bus.observer("t"); }).code, first.code);
     EXPECT_EQ(thrown([&] { return bus.topic("t"); }).code, first.code);
     const Thrown publisher = thrown([&] { return bus.publisher("t"); });
@@ -451,7 +451,7 @@ struct FlipTest : HeaderTest {
     // Of long fields one bit in each byte; of all, where each takes long, one in three.
     const std::size_t step = (bytes > 16 ? 9 : 1) * (kSanitized ? 3 : 1);
     for (std::size_t bit = offset * 8; bit < (offset + bytes) * 8; bit += step) {
-      SCOPED_TRACE(half + ": " + what + ", bit " + std::to_string(bit - offset * 8));
+      SCOPED_TRACE(testing::Message() << half << ": " << what << ", bit " << bit - offset * 8);
       flip(half, bit);
       const Thrown error = open_all(true);
       EXPECT_TRUE(expected != Outcome::refused || error.code != Code::ok);

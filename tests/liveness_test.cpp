@@ -131,6 +131,7 @@ TEST_F(LivenessTest, ProbeDescriptorsMayBeTakenAway) {
         }
         ::close_range(3, ~0U, 0);
         std::vector<int> own;
+        own.reserve(20);
         for (int i = 0; i < 20; ++i) own.push_back(::open("/dev/null", O_RDONLY | O_CLOEXEC));
         for (int i = 0; i < 200; ++i)
           if (publisher.try_publish("").code() != Code::would_block) return 1;

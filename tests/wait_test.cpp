@@ -23,7 +23,6 @@ using namespace ringway::detail;
 using namespace ringway_test;
 using namespace std::chrono_literals;
 using ringway::Bus;
-using ringway::Code;
 using ringway::Wait;
 
 // Row 31.

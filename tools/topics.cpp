@@ -41,7 +41,7 @@ Access parse_access(const std::string& text) {
 }
 
 void add_create(CLI::App& app, Action& action) {
-  struct Options {
+  struct Wanted {
     std::string topic;
     std::string unix_group;
     bool exclusive = false;
@@ -49,7 +49,7 @@ void add_create(CLI::App& app, Action& action) {
     bool temporary = false;
     TopicOptions wanted;
   };
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<Wanted>();
   auto* create = app.add_subcommand("create", "Create a topic ahead of its first use");
   TopicOptions& wanted = options->wanted;
   create->add_option("TOPIC", options->topic, "The topic")->required();
@@ -84,11 +84,11 @@ void add_create(CLI::App& app, Action& action) {
 }
 
 void add_rm(CLI::App& app, Action& action) {
-  struct Options {
+  struct Doomed {
     std::string topic;
     bool force = false;
   };
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<Doomed>();
   auto* rm = app.add_subcommand("rm", "Remove a topic; refuses while somebody is attached or messages are unread");
   rm->add_option("TOPIC", options->topic, "The topic")->required();
   rm->add_flag("--force", options->force, "In any case; those attached are told that it is gone");

@@ -55,13 +55,6 @@ class Model {
     frame.length = length;
     frame.sequence = next_sequence_.at(frame.slot)++;
   }
-  // A slot whose last owner died between tag and counter: if oldest had passed that frame before the slot was taken again,
-  // nobody can tell whether it was counted, and its number may come again.
-  void recount(std::uint32_t slot, std::uint64_t counter) {
-    std::uint64_t& next = next_sequence_.at(slot);
-    if (counter != next && counter + 1 != next) fail("a slot's counter is " + std::to_string(counter));
-    next = counter;
-  }
   [[nodiscard]] bool is_boundary(std::uint64_t position) { return position == end() || find(position) != nullptr; }
 
   // The first frame from `position` on that is not padding; `dead_too`: a dead one's counts as padding. Null: the end.

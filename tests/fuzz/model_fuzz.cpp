@@ -157,6 +157,19 @@ class Run {
     room.now = room.now && room.later;
     return room;
   }
+  // A dead one's claim that has won, whose message nobody has counted yet: it holds the space until a publisher with the
+  // table lock settles it. A bare RingWriter, as `die` uses it, does not.
+  bool anyone_unsettled() const {
+    for (std::uint32_t slot = 0; slot < 4; ++slot) {
+      const bool ours = slot_of_writer(0) == slot || slot_of_writer(1) == slot;
+      const std::uint64_t record = memory_.publisher(slot).record.load();
+      if (!ours && record != detail::kNoRecord && (record & detail::kRecordWon) != 0) return true;
+    }
+    return false;
+  }
+  std::uint32_t slot_of_writer(std::uint32_t writer) const {
+    return writers_[writer].handle ? writers_[writer].handle->core_->ring.slot() : detail::kNoBlocker;
+  }
   std::uint32_t slot_of(std::uint32_t reader) const {
     return readers_[reader].all == nullptr ? detail::kNoBlocker : readers_[reader].all->core_->slot;
   }
@@ -360,15 +373,10 @@ class Run {
     if (writer.handle || attaches_ == 0) return;
     --attaches_;
     const bool other = writers_[1 - i].handle.has_value();
-    std::array<std::uint64_t, 4> records{};
-    for (std::uint32_t slot = 0; slot < 4; ++slot) records[slot] = memory_.publisher(slot).record.load();
     try {
       Call call("attach a publisher");
       writer.handle.emplace(bus_.publisher(TopicImage::kName, {.wait = ringway::Wait::park}));
       if (other && memory_.exclusive) fail("two publishers on an exclusive topic");
-      const std::uint32_t slot = writer.handle->core_->ring.slot();
-      if (records[slot] != detail::kNoRecord && before(detail::position_of(records[slot]), memory_.oldest().load()))
-        model_.recount(slot, memory_.publisher(slot).sequence.load());
     } catch (const ringway::Error& error) {
       if (other && memory_.exclusive && error.code() == Code::taken) return;
       // The dead may all have died where a living one claims, and cannot be told from losers before it commits.
@@ -489,8 +497,9 @@ class Run {
     }
     Call call("make_space");
     const Room expected = room(bytes);
+    const bool unsettled = anyone_unsettled();
     if (!ringway_test::claim(writer, bytes)) {
-      if (expected.now) fail("no space for a claim, though nothing is in the way");
+      if (expected.now && !unsettled) fail("no space for a claim, though nothing is in the way");
       return;
     }
     if (!expected.later) fail("space was given that is not there");

@@ -4,7 +4,6 @@
 namespace model {
 namespace {
 
-using detail::Blocker;
 using detail::Found;
 using detail::Look;
 using detail::SubscriptionState;

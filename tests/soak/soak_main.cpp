@@ -28,9 +28,9 @@
 #include "support/scratch.hpp"
 
 #ifdef RINGWAY_COVERAGE
-extern "C" void __gcov_dump();
+extern "C" void __gcov_dump();  // NOLINT(bugprone-reserved-identifier): gcc's name
 #else
-static void __gcov_dump() {}
+static void __gcov_dump() {}  // NOLINT(bugprone-reserved-identifier)
 #endif
 
 namespace {
