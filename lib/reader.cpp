@@ -160,13 +160,13 @@ Code wait_for_message(ReaderCore& core, std::int64_t deadline, bool first) noexc
                    memory.subscription(core.slot).cursor.load(std::memory_order_relaxed));  // own word
   }
   const std::uint32_t all = first || attachment.wait == Wait::spin ? spins(attachment.wait) : 0;
-  for (std::uint32_t spin = all; spin > 0; --spin) {
+  for (std::uint32_t spin = 1; spin <= all; ++spin) {
     if (something(core)) return Code::ok;
-    if (all - spin < kEagerSpins)
+    if (spin < kEagerSpins)
       SegmentMemory::finish_loads();
     else
       SegmentMemory::pause();
-    if (spin % kSpinsPerLook != 0) continue;
+    if (spin % kSpinsPerLook != 0) continue;  // not at the first: tail's line is the publishers'
     const Code claimer = look_at_claimer(core);
     if (claimer != Code::would_block) return claimer;
     if (attachment.bus->interrupted() || monotonic_ns() >= deadline) break;
