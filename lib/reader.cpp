@@ -13,7 +13,7 @@ namespace {
 
 constexpr std::uint32_t kLookAfter = 64;  // tries that meet the same untagged frame before its claimer is looked at
 constexpr std::uint32_t kSpinsPerLook = 1024;
-constexpr std::uint32_t kEagerSpins = 1000;  // without a pause, which may cost half as much as a line's way
+constexpr std::uint32_t kEagerSpins = 1000;
 
 Code fail(ReaderCore& core, Code code) noexcept {
   core.code = code;
@@ -149,6 +149,19 @@ void sleep_for_message(ReaderCore& core, std::int64_t until) noexcept {
   backstops.store(backstops.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
 }
 
+// Between two of the first looks. Where a look takes the line away from a writer in the middle of it (Intel hands a changed
+// line over whole), a pause; elsewhere a pause would cost half as much as a line's way. bench/NOTES.md has the figures.
+void between_looks() noexcept {
+#if defined(__x86_64__)
+  static const bool pauses = __builtin_cpu_is("intel") != 0;
+  if (!pauses) {
+    asm volatile("lfence" : : : "memory");  // no look before the last has ended
+    return;
+  }
+#endif
+  SegmentMemory::pause();
+}
+
 // One wait: a spin (the first time, or if that is the strategy), then a sleep of at most a backstop. ok: look again.
 Code wait_for_message(ReaderCore& core, std::int64_t deadline, bool first) noexcept {
   ReaderAttachment& attachment = *core.attachment;
@@ -161,9 +174,10 @@ Code wait_for_message(ReaderCore& core, std::int64_t deadline, bool first) noexc
   }
   const std::uint32_t all = first || attachment.wait == Wait::spin ? spins(attachment.wait) : 0;
   for (std::uint32_t spin = 1; spin <= all; ++spin) {
+    __builtin_prefetch(memory.bytes_at(core.ring.next() + kLine));  // most frames' second line: both come at once
     if (something(core)) return Code::ok;
     if (spin < kEagerSpins)
-      SegmentMemory::finish_loads();
+      between_looks();
     else
       SegmentMemory::pause();
     if (spin % kSpinsPerLook != 0) continue;  // not at the first: tail's line is the publishers'

@@ -100,13 +100,6 @@ struct SegmentMemory {
     }
   }
   // Ends the loads before it, so that a spinning reader asks for a line once, and leaves its writer the time to fill it.
-  static void finish_loads() {
-#if defined(__x86_64__)
-    asm volatile("lfence" : : : "memory");
-#else
-    pause();
-#endif
-  }
   static void pause() {
 #if defined(__x86_64__) || defined(__i386__)
     __builtin_ia32_pause();
