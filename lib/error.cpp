@@ -43,6 +43,9 @@ std::string sentence(Code code, const detail::Cause& cause) {
     case About::word:
       return std::string(who) + " reads " + std::to_string(cause.value) + ", which cannot be true (limit " +
              std::to_string(cause.limit) + ")";
+    case About::run:
+      return code == Code::too_large ? "the run may have " + std::to_string(cause.limit) + " messages at most"
+                                     : "a run has at least one message, and the bytes of whole messages";
     case About::publisher:
     case About::nothing: break;
   }

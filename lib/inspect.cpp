@@ -32,7 +32,7 @@ PublisherInfo inspect_publisher(const SegmentMemory& memory, std::uint32_t slot,
   const std::uint64_t record = row.record.load(kRelaxed);
   if (record != kNoRecord) {
     info.open_claim = position_of(record);
-    info.open_claim_bytes = row.record_extent.load(kRelaxed);
+    info.open_claim_bytes = frame_start(row.record_extent.load(kRelaxed));
   }
   const WaitingLine& line = memory.waiting_line(slot);
   if (info.alive && line.waiting.load(kRelaxed) == 1) {
@@ -60,7 +60,7 @@ SubscriptionInfo inspect_subscription(const SegmentMemory& memory, std::uint32_t
                          : Reliability::reliable;
   info.max_lag_bytes = row.max_lag_bytes.load(kRelaxed);
   info.cursor = row.cursor.load(kRelaxed);
-  info.lag_bytes = before(info.cursor, tail) ? tail - info.cursor : 0;
+  info.lag_bytes = lag(info.cursor, tail);
   info.received = row.received.load(kRelaxed);
   info.lost = row.lost.load(kRelaxed);
   info.backstops = row.backstops.load(kRelaxed);

@@ -1,4 +1,5 @@
 // Joining: where a subscription or an observer starts, and what it counts its losses from.
+#include <algorithm>
 #include <array>
 #include <numeric>
 #include <vector>
@@ -8,20 +9,22 @@
 namespace ringway::detail {
 namespace {
 
-// A message that is there to be read starts at `position`, and no claim that has won covers it.
+// A message that is there to be read is at `position`, and no claim that has won covers it.
 bool starts_a_message(const SegmentMemory& memory, std::uint64_t position) noexcept {
+  const std::uint64_t frame = frame_start(position);
   const std::uint64_t tail = visible_tail(memory);
-  if (position % kLine != 0 || before(position, memory.oldest().load(std::memory_order_acquire))) return false;  // S3
-  if (position == tail) return true;  // the next one
-  if (!before(position, tail) || !tagged(memory, position)) return false;
+  if (before(frame, memory.oldest().load(std::memory_order_acquire))) return false;  // S3
+  if (position == tail) return true;                                                 // the next one
+  if (!before(position, tail) || !tagged(memory, frame) || !holds(memory, position)) return false;
   const std::uint32_t used = memory.publishers_used();
   for (std::uint32_t slot = 0; slot < used; ++slot) {
     const PublisherSlot& row = memory.publisher(slot);
     const std::uint64_t record = row.record.load(std::memory_order_acquire);  // pairs with W3
     if ((record & kRecordWon) == 0) continue;
     const std::uint64_t start = position_of(record);
-    const std::uint64_t extent = row.record_extent.load(std::memory_order_relaxed);  // ordered by the record
-    if (before(start, position) && before(position, start + extent)) return false;
+    const std::uint64_t extent =
+        frame_start(row.record_extent.load(std::memory_order_relaxed));  // ordered by the record
+    if (before(start, frame) && before(frame, start + extent)) return false;
   }
   return true;
 }
@@ -64,20 +67,20 @@ bool place(const SegmentMemory& memory, std::uint32_t slot, From from, std::uint
          SubscriptionState::reliable;  // publishers lap faster than this joins: who is overtaken counts a gap
 }
 
-// The next sequence of a shared topic's publisher: its counter, and one more while a claim before `next` is under way, which is
-// nobody's loss who starts at `next`. The record first: a commit in between is then in the counter (W9, W5). If that claim was
-// lost to another publisher or is aborted, one loss may go uncounted.
+// The next sequence of a shared topic's publisher: its counter, and what a claim before `next` that is under way will add, which
+// is nobody's loss who starts at `next`. The record first: a commit in between is then in the counter (W9, W5). If that claim
+// was lost to another publisher, is aborted or committed short, as many losses may go uncounted.
 std::uint64_t count_claim(const SegmentMemory& memory, std::uint32_t slot, std::uint64_t next) noexcept {
   const std::uint64_t record = memory.publisher(slot).record.load(std::memory_order_acquire);  // pairs with W3, W5
+  const std::uint64_t claimed = memory.publisher(slot).record_extent.load(std::memory_order_relaxed);  // ordered by it
   const std::uint64_t counter = memory.publisher(slot).sequence.load(std::memory_order_acquire) & kSequenceMask;  // W9
   const std::uint64_t position = position_of(record);
   if (record == kNoRecord || !before(position, next)) return counter;
-  if (!tagged(memory, position)) return counter + 1;
+  if (!tagged(memory, position)) return counter + std::max<std::uint64_t>(index_of(claimed), 1);
   const FrameHeader& frame = memory.frame(position);
   const std::uint64_t origin = frame.origin.load(std::memory_order_relaxed);  // ordered by the tag
   const std::uint64_t size = frame.size.load(std::memory_order_relaxed);      // as above
-  const bool counts = publisher_of(origin) == slot && kind_of(size) == FrameKind::message;
-  return counts && sequence_of(origin) == counter ? counter + 1 : counter;
+  return publisher_of(origin) == slot && sequence_of(origin) == counter ? counter + messages_of(size, origin) : counter;
 }
 
 // The next sequence of each publisher as seen from `next`.
@@ -91,19 +94,20 @@ void expect(const SegmentMemory& memory, std::uint64_t next, std::vector<std::ui
                      kSequenceMask;
   }
   if (memory.exclusive)  // committed, but perhaps not counted yet
-    walk(memory, tail, [&](std::uint64_t position, std::uint64_t, std::uint64_t origin) {
+    walk(memory, tail, [&](std::uint64_t position, std::uint64_t size, std::uint64_t origin) {
       if (!before(position, next)) return false;
       if (publisher_of(origin) < expected.size())
-        expected[publisher_of(origin)] = (sequence_of(origin) + 1) & kSequenceMask;
+        expected[publisher_of(origin)] = (sequence_of(origin) + messages_of(size, origin)) & kSequenceMask;
       return true;
     });
   std::array<std::uint64_t, kMaxPublishers / 64> met{};
   std::uint32_t to_meet = used;
-  walk(memory, next, [&](std::uint64_t, std::uint64_t, std::uint64_t origin) {
+  walk(memory, frame_start(next), [&](std::uint64_t position, std::uint64_t, std::uint64_t origin) {
     const std::uint32_t publisher = publisher_of(origin);
     if (publisher >= expected.size() || (met[publisher / 64] >> (publisher % 64) & 1) != 0) return true;
     met[publisher / 64] |= 1ULL << (publisher % 64);
-    expected[publisher] = sequence_of(origin);
+    const std::uint64_t done = position == frame_start(next) ? index_of(next) : 0;  // of a packed frame
+    expected[publisher] = (sequence_of(origin) + done) & kSequenceMask;
     return publisher >= used || --to_meet > 0;
   });
 }

@@ -48,7 +48,7 @@ void blame(PublisherCore& core, const Blocker& blocker, bool probe) noexcept {
   cause.owned =
       claimed && (!probe || core.attachment->subscribers.probe(kSlotBytes + cause.slot) != Prober::Answer::dead);
   cause.pid = static_cast<std::int32_t>(row.pid.load(std::memory_order_relaxed));  // display only
-  cause.value = before(cursor, tail) ? tail - cursor : 0;
+  cause.value = lag(cursor, tail);
   copy_name(cause, row.name);
 }
 
@@ -130,12 +130,12 @@ bool step(PublisherCore& core) noexcept {
   return attachment.topic_stands(monotonic_ns(), kStepLook);
 }
 
-Code wait_and_claim(PublisherCore& core, std::uint64_t bytes, std::int64_t timeout) noexcept {
+Code wait_and_claim(PublisherCore& core, std::uint64_t bytes, std::int64_t timeout, std::uint32_t count) noexcept {
   PublisherAttachment& attachment = *core.attachment;
   std::int64_t deadline = -1;
   std::uint32_t faults = 0;
   for (;;) {
-    switch (core.ring.claim(bytes)) {
+    switch (core.ring.claim(bytes, count)) {
       case Claimed::ok: attachment.blocked = 0; return Code::ok;
       case Claimed::busy: return Code::busy;
       case Claimed::too_large: core.cause.limit = core.ring.max_payload(); return Code::too_large;
@@ -180,7 +180,7 @@ std::uint32_t spins(Wait strategy) noexcept {
 
 std::int64_t longest_sleep(Wait strategy) noexcept { return strategy == Wait::spin ? 50'000 : kBackstop; }
 
-Code claim_slowly(PublisherCore& core, std::uint64_t bytes, std::int64_t timeout) noexcept {
+Code claim_slowly(PublisherCore& core, std::uint64_t bytes, std::int64_t timeout, std::uint32_t count) noexcept {
   if (core.inside) return Code::busy;  // a signal handler's call inside another: it leaves that one's cause alone
   core.cause = {};
   if (core.forked()) return Code::forked;
@@ -188,7 +188,7 @@ Code claim_slowly(PublisherCore& core, std::uint64_t bytes, std::int64_t timeout
   const int saved = errno;
   core.inside = true;
   std::atomic_signal_fence(std::memory_order_seq_cst);
-  const Code code = wait_and_claim(core, bytes, timeout);
+  const Code code = wait_and_claim(core, bytes, timeout, count);
   std::atomic_signal_fence(std::memory_order_seq_cst);
   core.inside = false;
   errno = saved;
@@ -209,3 +209,78 @@ void abort_claim(PublisherCore& core) noexcept {
 }
 
 }  // namespace ringway::detail
+
+namespace ringway {
+namespace detail {
+namespace {
+
+// The last message first, as fill ends with the frame's first line.
+void fill_packed(PublisherCore& core, const std::byte* messages, std::size_t count, std::size_t bytes_each) noexcept {
+  const std::size_t stride = stride_of(bytes_each, core.ring.memory().payload_alignment);
+  if (stride == bytes_each) {
+    fill(core, messages, count * bytes_each);
+    return;
+  }
+  for (std::size_t i = count; i-- > 0;)
+    std::memcpy(core.ring.payload() + i * stride, messages + i * bytes_each, bytes_each);
+}
+
+Published publish_all(PublisherCore& core, const void* messages, std::size_t count, std::size_t bytes_each,
+                      std::int64_t timeout) noexcept {
+  const std::size_t most = most_packed(core, bytes_each);
+  if (most == 0) return {0, Status(Code::too_large, {.limit = core.ring.max_payload()})};
+  const std::size_t stride = stride_of(bytes_each, core.ring.memory().payload_alignment);
+  const bool until = timeout != 0 && timeout != Timeout::never().nanoseconds() && count > most;
+  const std::int64_t deadline = until ? deadline_after(timeout) : 0;
+  const auto* from = static_cast<const std::byte*>(messages);
+  for (std::size_t done = 0; done < count;) {
+    const std::size_t some = std::min(most, count - done);
+    const Code code = claim(core, some * stride, timeout, static_cast<std::uint32_t>(some));
+    if (code != Code::ok) return {done, Status(code, core.cause)};
+    fill_packed(core, from + done * bytes_each, some, bytes_each);
+    commit_packed(core, static_cast<std::uint32_t>(some), static_cast<std::uint32_t>(bytes_each));
+    done += some;
+    if (until)
+      timeout = std::max<std::int64_t>(deadline - monotonic_ns(), 1);  // 0 would not wait, and not say `timeout`
+  }
+  return {count, {}};
+}
+
+}  // namespace
+}  // namespace detail
+
+Status Run::commit(std::size_t count) noexcept {
+  detail::PublisherCore* const core = claim_.core_;
+  if (core == nullptr || core->forked()) return claim_.commit();  // which says so
+  if (count > count_) return {Code::too_large, {.about = detail::Cause::About::run, .limit = count_}};
+  if (count == 0) {
+    abort();
+    return {};
+  }
+  detail::commit_packed(*core, static_cast<std::uint32_t>(count), static_cast<std::uint32_t>(bytes_each_));
+  claim_.drop();
+  return {};
+}
+
+Run Publisher::reserve_run(std::size_t count, std::size_t bytes_each, std::int64_t timeout) noexcept {
+  if (core_ == nullptr) return Run(Code::closed);
+  constexpr auto kRun = detail::Cause::About::run;
+  if (count == 0) return Run({Code::invalid_argument, {.about = kRun}});
+  const std::size_t most = detail::most_packed(*core_, bytes_each);
+  if (most == 0) return Run({Code::too_large, {.limit = core_->ring.max_payload()}});
+  if (count > most) return Run({Code::too_large, {.about = kRun, .limit = most}});
+  const std::size_t stride = detail::stride_of(bytes_each, core_->ring.memory().payload_alignment);
+  const Code code = detail::claim(*core_, count * stride, timeout, static_cast<std::uint32_t>(count));
+  if (code != Code::ok) return Run({code, core_->cause});
+  return {core_, count, bytes_each, stride};
+}
+
+Published Publisher::put_all(Bytes messages, std::size_t bytes_each, std::int64_t timeout) noexcept {
+  if (core_ == nullptr) return {0, Code::closed};
+  if (messages.size() == 0) return {0, {}};
+  if (bytes_each == 0 || messages.size() % bytes_each != 0)
+    return {0, Status(Code::invalid_argument, {.about = detail::Cause::About::run})};
+  return detail::publish_all(*core_, messages.data(), messages.size() / bytes_each, bytes_each, timeout);
+}
+
+}  // namespace ringway

@@ -78,7 +78,7 @@ Code look_once(ReaderCore& core) noexcept {
 
 bool something(const ReaderCore& core) noexcept {
   const std::uint64_t next = core.ring.next();
-  return tagged(core.ring.memory(), next) ||
+  return tagged(core.ring.memory(), frame_start(next)) ||
          (!core.in_place &&
           before(next, core.ring.memory().oldest().load(std::memory_order_acquire)));  // pairs with S3
 }
@@ -88,7 +88,7 @@ bool something(const ReaderCore& core) noexcept {
 Code look_at_claimer(ReaderCore& core) noexcept {
   ReaderAttachment& attachment = *core.attachment;
   const SegmentMemory& memory = core.ring.memory();
-  const std::uint64_t next = core.ring.next();
+  const std::uint64_t next = frame_start(core.ring.next());
   core.cause = {};
   if (!before(next, memory.tail().load(std::memory_order_acquire))) return Code::would_block;  // pairs with W2
   const Ruling ruling = judge(memory, next, [&](std::uint32_t slot) {
@@ -305,8 +305,7 @@ std::uint64_t Subscriber::lag_bytes() const noexcept {
   if (core_ == nullptr) return 0;
   const detail::SegmentMemory& memory = core_->ring.memory();
   const std::uint64_t tail = detail::visible_tail(memory);
-  const std::uint64_t cursor = memory.subscription(core_->slot).cursor.load(std::memory_order_relaxed);  // own word
-  return detail::before(cursor, tail) ? tail - cursor : 0;
+  return detail::lag(memory.subscription(core_->slot).cursor.load(std::memory_order_relaxed), tail);  // own word
 }
 
 }  // namespace ringway

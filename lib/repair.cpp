@@ -48,7 +48,9 @@ bool evict_impossible(const Segment& segment, std::uint32_t slot) noexcept {
     if (row.state.load(std::memory_order_acquire) != SubscriptionState::reliable) return false;
     cursor = row.cursor.load(std::memory_order_acquire);  // pairs with R4
     const std::uint64_t tail = visible_tail(memory);
-    return before(cursor, tail) && tail - (cursor & ~(kLine - 1)) > memory.capacity;
+    const std::uint64_t start = frame_start(cursor);
+    if (!before(cursor, tail)) return false;
+    return tail - start > memory.capacity || (tagged(memory, start) && !holds(memory, cursor));
   };
   std::uint64_t first = 0;
   std::uint64_t second = 0;
@@ -81,9 +83,8 @@ bool settle_record(const SegmentMemory& memory, std::uint32_t slot) noexcept {
     const std::uint64_t size = frame.size.load(std::memory_order_relaxed);      // as above
     const std::uint64_t known = row.sequence.load(std::memory_order_relaxed);   // under the table lock
     // It died between the tag and its counter.
-    if (publisher_of(origin) == slot && kind_of(size) == FrameKind::message &&
-        sequence_of(origin) == (known & kSequenceMask))
-      row.sequence.store(known + 1, std::memory_order_relaxed);
+    if (publisher_of(origin) == slot && sequence_of(origin) == (known & kSequenceMask))
+      row.sequence.store(known + messages_of(size, origin), std::memory_order_relaxed);
   }
   row.record.store(kNoRecord, std::memory_order_release);  // pairs with S2
   return true;
@@ -128,12 +129,13 @@ Ruling resolve_dead_claim(const Segment& segment, Prober& publishers, std::uint6
 
 std::uint64_t settle_exclusive(const SegmentMemory& memory) noexcept {
   const std::uint64_t tail = memory.tail().load(std::memory_order_acquire);  // pairs with W6
-  const std::uint64_t next = walk(memory, tail, [&](std::uint64_t, std::uint64_t, std::uint64_t origin) {
+  const std::uint64_t next = walk(memory, tail, [&](std::uint64_t, std::uint64_t size, std::uint64_t origin) {
     const std::uint32_t slot = publisher_of(origin);
     if (slot >= memory.max_publishers) return true;
     auto& sequence = memory.publisher(slot).sequence;
     const std::uint64_t known = sequence.load(std::memory_order_relaxed);  // under the table lock
-    if (sequence_of(origin) == (known & kSequenceMask)) sequence.store(known + 1, std::memory_order_relaxed);
+    if (sequence_of(origin) == (known & kSequenceMask))
+      sequence.store(known + messages_of(size, origin), std::memory_order_relaxed);
     return true;
   });
   for (std::uint64_t eighth = 0; eighth < kEighths; ++eighth)  // of a claim that never got its tag

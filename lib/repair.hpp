@@ -19,8 +19,8 @@ void free_subscription(const SegmentMemory& memory, std::uint32_t slot) noexcept
 // The same for a dead owner's, with the lock taken here, if it can be had at once. True: it holds nobody back any more.
 bool free_dead_ephemeral(const Segment& segment, Prober& subscribers, std::uint32_t slot) noexcept;
 
-// Takes away a subscription whose cursor cannot be true: further behind tail than the ring is long, in two looks at an
-// unchanged row. The lock is taken here, if it can be had at once. True: it holds nobody back any more; its owner is told
+// Takes away a subscription whose cursor cannot be true: further behind tail than the ring is long, or beyond the messages of
+// its frame, in two looks at an unchanged row. The lock is taken here, if it can be had at once. True: it holds nobody back any more; its owner is told
 // `evicted`.
 bool evict_impossible(const Segment& segment, std::uint32_t slot) noexcept;
 

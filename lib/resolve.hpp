@@ -92,8 +92,8 @@ Ruling look_at_claim(const Memory& memory, std::uint64_t position, IsDead& is_de
       conclusive = false;
       return {};
     }
-    const std::uint64_t extent = row.record_extent.load(std::memory_order_relaxed);  // ordered by D3
-    if (extent == 0 || extent % kLine != 0 || extent > memory.max_extent) continue;  // no claim of ours
+    const std::uint64_t extent = frame_start(row.record_extent.load(std::memory_order_relaxed));  // ordered by D3
+    if (extent == 0 || extent > memory.max_extent) continue;                                      // no claim of ours
     const std::uint64_t end = position + extent;
     if ((record & kRecordWon) != 0)
       return tagged_or_passed(memory, position) ? Ruling{Verdict::changed} : Ruling{Verdict::resolved, slot, end};

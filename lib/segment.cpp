@@ -217,6 +217,7 @@ Segment::Segment(const OpenFiles& files, Role role, const std::string& topic)
   memory_.epoch = geometry_.epoch;
   memory_.max_extent = geometry_.spec.max_extent();
   memory_.payload_offset = geometry_.spec.payload_offset();
+  memory_.payload_alignment = geometry_.spec.payload_alignment;
   memory_.eighth_shift = static_cast<std::uint32_t>(std::countr_zero(limits.capacity_bytes / kEighths));
   memory_.max_publishers = limits.max_publishers;
   memory_.max_subscriptions = limits.max_subscriptions;

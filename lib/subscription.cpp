@@ -143,9 +143,14 @@ void check_cursor(const Segment& segment, std::uint32_t slot, const std::string&
   const SegmentMemory& memory = segment.memory();
   const std::uint64_t cursor = memory.subscription(slot).cursor.load(std::memory_order_acquire);  // the table lock
   const std::uint64_t tail = visible_tail(memory);
-  if (!before(tail, cursor) && cursor % kLine == 0 && tail - cursor <= memory.capacity) return;
-  const bool overtaken = memory.subscription(slot).state.load(std::memory_order_relaxed) != SubscriptionState::reliable;
-  if (overtaken && !before(tail, cursor) && cursor % kLine == 0) return;  // overtaken while it was away
+  const bool below = !before(tail, cursor);
+  if (below && tail - cursor <= memory.capacity && holds(memory, cursor)) return;
+  const bool may_be_overtaken =
+      memory.subscription(slot).state.load(std::memory_order_relaxed) != SubscriptionState::reliable;
+  // Overtaken while it was away, or just now. acquire: pairs with S3.
+  if (below && may_be_overtaken &&
+      (index_of(cursor) == 0 || before(cursor, memory.oldest().load(std::memory_order_acquire))))
+    return;
   throw Error(Code::corrupt, topic,
               segment.control_file().path + ": the cursor of subscription " + name + " is " + std::to_string(cursor) +
                   ", the topic's tail is " + std::to_string(tail) + " and its capacity " +

@@ -377,7 +377,7 @@ TEST(JudgeTest, WhatTheRecordSaysAfterTheDeathCounts) {
 // Rows 55, 56: no claim of ours can have written that.
 TEST(JudgeTest, ImpossibleRecordsAreNobodys) {
   const Claimed half;
-  for (const std::uint64_t extent : {std::uint64_t{0}, std::uint64_t{96}, std::uint64_t{2048}, ~std::uint64_t{63}})
+  for (const std::uint64_t extent : {std::uint64_t{0}, std::uint64_t{5}, std::uint64_t{2048}, ~std::uint64_t{63}})
     for (const std::uint64_t bits : {kRecordStanding, kWon}) {
       half.record(1, extent, bits);
       EXPECT_EQ(half.judge().verdict, Verdict::corrupt) << extent;

@@ -1,4 +1,4 @@
-// Publishing: copy a message in, or claim a frame, fill it in place and commit.
+// Publishing: copy a message in, or claim a frame, fill it in place and commit; many messages of one size in packed frames.
 //
 // Thread safety: a Publisher and its Claims belong to one thread at a time; open one Publisher per thread. A signal handler
 // may publish with try_publish or try_claim on a handle of the thread that it interrupts: `busy` if it comes inside a claim or
@@ -82,16 +82,19 @@ struct PublisherCore {
   }
 };
 
-// Makes space for a claim of `bytes`, waits up to `timeout` ns for it, and claims. Sets core.cause if not ok.
-RINGWAY_EXPORT Code claim_slowly(PublisherCore& core, std::uint64_t bytes, std::int64_t timeout) noexcept;
+// Makes space for a claim of `bytes`, waits up to `timeout` ns for it, and claims; `count`: as RingWriter::claim. Sets
+// core.cause if not ok.
+RINGWAY_EXPORT Code claim_slowly(PublisherCore& core, std::uint64_t bytes, std::int64_t timeout,
+                                 std::uint32_t count) noexcept;
 RINGWAY_EXPORT void wake_sleepers(const PublisherCore& core) noexcept;
 RINGWAY_EXPORT void close(PublisherCore* core) noexcept;
 RINGWAY_EXPORT void abort_claim(PublisherCore& core) noexcept;
 
-[[gnu::always_inline]] inline Code claim(PublisherCore& core, std::uint64_t bytes, std::int64_t timeout) noexcept {
-  if (!core.forked() && !core.stopped(timeout) && core.ring.claim(bytes) == Claimed::ok) [[likely]]
+[[gnu::always_inline]] inline Code claim(PublisherCore& core, std::uint64_t bytes, std::int64_t timeout,
+                                         std::uint32_t count = 0) noexcept {
+  if (!core.forked() && !core.stopped(timeout) && core.ring.claim(bytes, count) == Claimed::ok) [[likely]]
     return Code::ok;
-  return claim_slowly(core, bytes, timeout);
+  return claim_slowly(core, bytes, timeout, count);
 }
 
 // Copies a payload in, the frame's first line last, beside the header and the tag: the reader polls that line, and takes it
@@ -112,6 +115,21 @@ RINGWAY_EXPORT void abort_claim(PublisherCore& core) noexcept;
   const std::uint64_t stamp = core.ring.memory().stamped ? static_cast<std::uint64_t>(monotonic_ns()) : 0;
   if (core.ring.commit(bytes, stamp)) [[unlikely]]
     wake_sleepers(core);
+}
+
+// As commit, for the first `count` messages of a packed frame.
+inline void commit_packed(PublisherCore& core, std::uint32_t count, std::uint32_t bytes_each) noexcept {
+  const std::uint64_t stamp = core.ring.memory().stamped ? static_cast<std::uint64_t>(monotonic_ns()) : 0;
+  if (core.ring.commit_packed(count, bytes_each, stamp)) [[unlikely]]
+    wake_sleepers(core);
+}
+
+// How many messages of `bytes_each` fit into one packed frame; 0: not even one.
+inline std::size_t most_packed(const PublisherCore& core, std::size_t bytes_each) noexcept {
+  const std::uint64_t room = core.ring.max_payload();
+  if (bytes_each > room) return 0;
+  const std::uint64_t stride = stride_of(bytes_each, core.ring.memory().payload_alignment);
+  return stride * kMaxPacked <= room ? kMaxPacked : room / stride;
 }
 
 }  // namespace detail
@@ -158,6 +176,7 @@ class RINGWAY_EXPORT Claim {
 
  private:
   friend class Publisher;
+  friend class Run;
   Claim(detail::PublisherCore* core, std::size_t size) noexcept : core_(core), size_(size) { ++core_->references; }
   explicit Claim(const Status& status) noexcept : status_(status) {}
   void drop() noexcept {
@@ -167,6 +186,57 @@ class RINGWAY_EXPORT Claim {
 
   detail::PublisherCore* core_ = nullptr;
   std::size_t size_ = 0;
+  Status status_;
+};
+
+// A reserved packed frame: messages of one size that become visible together. Fill each, then commit. Without a commit it is
+// aborted at its end.
+class RINGWAY_EXPORT Run {
+ public:
+  // True while the frame is open.
+  explicit operator bool() const noexcept { return static_cast<bool>(claim_); }
+  // ok, or why there is no frame.
+  [[nodiscard]] const Status& status() const& noexcept { return claim_.status(); }
+  [[nodiscard]] Status status() && noexcept { return claim_.status(); }
+
+  // How many messages it was claimed for; 0 without a frame.
+  [[nodiscard]] std::size_t size() const noexcept { return claim_ ? count_ : 0; }
+  // The bytes of message `i`. They hold something old: write all of them. REQUIRES: i < size().
+  [[nodiscard]] std::span<std::byte> operator[](std::size_t i) & noexcept {
+    return {claim_.core_->ring.payload() + i * stride_, bytes_each_};
+  }
+  std::span<std::byte> operator[](std::size_t i) && = delete;
+
+  // Makes the messages visible: all, or the first `count`; none is an abort. Status: ok; too_large (more than claimed: nothing
+  // is committed, the run stays open); closed; forked.
+  Status commit() noexcept { return commit(count_); }
+  Status commit(std::size_t count) noexcept;
+  // Gives the frame up; readers never see it.
+  void abort() noexcept { claim_.abort(); }
+
+ private:
+  friend class Publisher;
+  Run(detail::PublisherCore* core, std::size_t count, std::size_t bytes_each, std::size_t stride) noexcept
+      : claim_(core, count * stride), count_(count), bytes_each_(bytes_each), stride_(stride) {}
+  explicit Run(const Status& status) noexcept : claim_(status) {}
+
+  Claim claim_;
+  std::size_t count_ = 0;
+  std::size_t bytes_each_ = 0;
+  std::size_t stride_ = 0;
+};
+
+// What publish_all has done: the first count() messages are visible. True if that is all of them; else status() says why.
+class [[nodiscard]] Published {
+ public:
+  Published(std::size_t count, const Status& status) noexcept : count_(count), status_(status) {}
+  explicit operator bool() const noexcept { return static_cast<bool>(status_); }
+  [[nodiscard]] std::size_t count() const noexcept { return count_; }
+  [[nodiscard]] const Status& status() const& noexcept { return status_; }
+  [[nodiscard]] Status status() && noexcept { return status_; }
+
+ private:
+  std::size_t count_;
   Status status_;
 };
 
@@ -199,6 +269,25 @@ class RINGWAY_EXPORT Publisher {
   }
   [[nodiscard]] Claim try_claim(std::size_t bytes) noexcept { return reserve(bytes, 0); }
 
+  // Reserves a packed frame of `count` messages of `bytes_each`, at most 63 and, each rounded up to the topic's payload
+  // alignment, max_payload_bytes() in all: else too_large, which names the most; 0 is refused (invalid_argument).
+  [[nodiscard]] Run claim_run(std::size_t count, std::size_t bytes_each, Timeout timeout = Timeout::never()) noexcept {
+    return reserve_run(count, bytes_each, timeout.nanoseconds());
+  }
+  [[nodiscard]] Run try_claim_run(std::size_t count, std::size_t bytes_each) noexcept {
+    return reserve_run(count, bytes_each, 0);
+  }
+
+  // Copies messages of `bytes_each`, which lie one behind the other in `messages`, into as few packed frames as they need; each
+  // frame becomes visible as a whole. The timeout is for all of them. Where a frame finds no space in time it stops, and tells
+  // how many are published. invalid_argument: the bytes are no whole number of messages.
+  Published publish_all(Bytes messages, std::size_t bytes_each, Timeout timeout = Timeout::never()) noexcept {
+    return put_all(messages, bytes_each, timeout.nanoseconds());
+  }
+  Published try_publish_all(Bytes messages, std::size_t bytes_each) noexcept {
+    return put_all(messages, bytes_each, 0);
+  }
+
   // The largest message, in bytes: a quarter of the capacity (at most 1 GiB) less the header. 0 if moved from.
   [[nodiscard]] std::size_t max_payload_bytes() const noexcept { return core_ ? core_->ring.max_payload() : 0; }
 
@@ -228,6 +317,8 @@ class RINGWAY_EXPORT Publisher {
       return Claim(Status(code, core_->cause));
     return {core_, bytes};
   }
+  [[nodiscard]] Run reserve_run(std::size_t count, std::size_t bytes_each, std::int64_t timeout) noexcept;
+  Published put_all(Bytes messages, std::size_t bytes_each, std::int64_t timeout) noexcept;
 
   detail::PublisherCore* core_;
 };
@@ -254,6 +345,28 @@ class TypedClaim {
   Claim claim_;
 };
 
+// A reserved packed frame of T: assign to each run[i], then commit.
+template <Payload T>
+class TypedRun {
+ public:
+  explicit operator bool() const noexcept { return static_cast<bool>(run_); }
+  [[nodiscard]] const Status& status() const& noexcept { return run_.status(); }
+  [[nodiscard]] Status status() && noexcept { return run_.status(); }
+  [[nodiscard]] std::size_t size() const noexcept { return run_.size(); }
+  // REQUIRES: i < size().
+  [[nodiscard]] T& operator[](std::size_t i) & noexcept { return *reinterpret_cast<T*>(run_[i].data()); }
+  T& operator[](std::size_t i) && = delete;
+  Status commit() noexcept { return run_.commit(); }
+  Status commit(std::size_t count) noexcept { return run_.commit(count); }
+  void abort() noexcept { run_.abort(); }
+
+ private:
+  template <Payload>
+  friend class TypedPublisher;
+  explicit TypedRun(Run&& run) noexcept : run_(std::move(run)) {}
+  Run run_;
+};
+
 // A Publisher of one type. Opened by Bus::publisher<T>.
 template <Payload T>
 class TypedPublisher {
@@ -266,6 +379,18 @@ class TypedPublisher {
     return TypedClaim<T>(publisher_.claim(sizeof(T), timeout));
   }
   [[nodiscard]] TypedClaim<T> try_claim() noexcept { return TypedClaim<T>(publisher_.try_claim(sizeof(T))); }
+  [[nodiscard]] TypedRun<T> claim_run(std::size_t count, Timeout timeout = Timeout::never()) noexcept {
+    return TypedRun<T>(publisher_.claim_run(count, sizeof(T), timeout));
+  }
+  [[nodiscard]] TypedRun<T> try_claim_run(std::size_t count) noexcept {
+    return TypedRun<T>(publisher_.try_claim_run(count, sizeof(T)));
+  }
+  Published publish_all(std::span<const T> messages, Timeout timeout = Timeout::never()) noexcept {
+    return publisher_.put_all(std::as_bytes(messages), sizeof(T), timeout.nanoseconds());
+  }
+  Published try_publish_all(std::span<const T> messages) noexcept {
+    return publisher_.put_all(std::as_bytes(messages), sizeof(T), 0);
+  }
 
  private:
   friend class Bus;

@@ -45,38 +45,38 @@ MUTANTS = [
     ("no-record-before-the-cas", "publish", RING, [(
         "      row.record.store(position | kRecordStanding, std::memory_order_release);", "")]),
     ("record-without-its-extent", "short-commit", RING, [(
-        "      row.record_extent.store(extent, std::memory_order_relaxed);  // W1 orders it", "")]),
+        "      row.record_extent.store(extent | count, std::memory_order_relaxed);  // W1 orders it", "")]),
     ("won-before-the-cas", "pairs", RING, [(
         "      row.record.store(position | kRecordStanding, std::memory_order_release);",
         "      row.record.store(position | kRecordStanding | kRecordWon, std::memory_order_release);")]),
     ("record-stays-after-a-lost-cas", "pairs", RING, [(
         "      row.record.store(kNoRecord, std::memory_order_release);\n      for",
         "      for"),
-        ("      row.record_extent.store(extent, std::memory_order_relaxed);  // W1 orders it",
-         "      if (retries == 0) row.record_extent.store(extent, std::memory_order_relaxed);"),
+        ("      row.record_extent.store(extent | count, std::memory_order_relaxed);  // W1 orders it",
+         "      if (retries == 0) row.record_extent.store(extent | count, std::memory_order_relaxed);"),
         ("      row.record.store(position | kRecordStanding, std::memory_order_release);",
          "      if (retries == 0) row.record.store(position | kRecordStanding, std::memory_order_release);")]),
     ("record-gone-before-the-tag", "commit", RING, [(
-        "    publish_frame(pack_size(length, extent_, FrameKind::message), stamp);",
-        "    row.record.store(kNoRecord, std::memory_order_release);\n"
-        "    publish_frame(pack_size(length, extent_, FrameKind::message), stamp);")]),
-    ("record-gone-before-the-tag-of-an-abort", "abort", RING, [(
-        "    publish_frame(pack_size(0, extent_, FrameKind::aborted), 0);",
+        "    publish_frame(pack_size(length, extent_, FrameKind::message), 0, stamp);",
         "    memory_.publisher(slot_).record.store(kNoRecord, std::memory_order_release);\n"
-        "    publish_frame(pack_size(0, extent_, FrameKind::aborted), 0);")]),
+        "    publish_frame(pack_size(length, extent_, FrameKind::message), 0, stamp);")]),
+    ("record-gone-before-the-tag-of-an-abort", "abort", RING, [(
+        "    publish_frame(pack_size(0, extent_, FrameKind::aborted), 0, 0);",
+        "    memory_.publisher(slot_).record.store(kNoRecord, std::memory_order_release);\n"
+        "    publish_frame(pack_size(0, extent_, FrameKind::aborted), 0, 0);")]),
     ("tag-before-the-header", "publish", RING, [(
         "  frame.size.store(size, std::memory_order_relaxed);      // W4 orders it",
         "  frame.tag.store(position ^ memory.epoch, std::memory_order_seq_cst);\n"
         "  frame.size.store(size, std::memory_order_relaxed);")]),
     ("counter-before-the-tag", "publish", RING, [(
-        "    publish_frame(pack_size(length, extent_, FrameKind::message), stamp);",
-        "    row.sequence.store(sequence_ + 1, std::memory_order_seq_cst);\n"
-        "    publish_frame(pack_size(length, extent_, FrameKind::message), stamp);")]),
+        "    publish_frame(pack_size(length, extent_, FrameKind::message), 0, stamp);",
+        "    memory_.publisher(slot_).sequence.store(sequence_ + 1, std::memory_order_seq_cst);\n"
+        "    publish_frame(pack_size(length, extent_, FrameKind::message), 0, stamp);")]),
     # Of an exclusive one.
     ("tail-before-the-tag", "publish", RING, [(
-        "    publish_frame(pack_size(length, extent_, FrameKind::message), stamp);",
+        "    publish_frame(pack_size(length, extent_, FrameKind::message), 0, stamp);",
         "    if (memory_.exclusive) memory_.tail().store(position_ + extent_, std::memory_order_seq_cst);\n"
-        "    publish_frame(pack_size(length, extent_, FrameKind::message), stamp);")]),
+        "    publish_frame(pack_size(length, extent_, FrameKind::message), 0, stamp);")]),
     ("exclusive-goes-on-at-tail", "publish", "lib/attachment.cpp", [(
         "memory.exclusive ? settle_exclusive(memory) : memory.tail().load(std::memory_order_acquire);",
         "memory.tail().load(std::memory_order_acquire);")]),
@@ -94,11 +94,10 @@ MUTANTS = [
     ("settle-without-a-look-at-the-tag", "publish", "lib/repair.cpp", [(
         "  if (!passed && !tagged(memory, position)) return false;", "")]),
     ("settle-without-the-counter", "publish", "lib/repair.cpp", [(
-        "      row.sequence.store(known + 1, std::memory_order_relaxed);\n  }\n  row.record",
+        "      row.sequence.store(known + messages_of(size, origin), std::memory_order_relaxed);\n  }\n  row.record",
         "      static_cast<void>(known);\n  }\n  row.record")]),
     ("settle-counts-twice", "publish", "lib/repair.cpp", [(
-        "        sequence_of(origin) == (known & kSequenceMask))\n      row.sequence",
-        "        sequence_of(origin) != ~0ULL)\n      row.sequence")]),
+        "publisher_of(origin) == slot && sequence_of(origin) == (known & kSequenceMask)", "publisher_of(origin) == slot")]),
     ("settle-keeps-what-was-never-claimed", "publish", "lib/repair.cpp", [(
         "  const bool never = !before(position, memory.tail().load(std::memory_order_acquire));",
         "  const bool never = false;")]),

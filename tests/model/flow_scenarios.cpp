@@ -66,20 +66,43 @@ struct Exclusive : rl::test_suite<Exclusive, 2>, World {
   }
 };
 
+// An exclusive publisher of packed frames, two messages each, and two reliable readers; one of them begins in the middle.
+struct Packed : rl::test_suite<Packed, 3>, World {
+  static constexpr std::uint64_t kFirst = 0 - 2 * kLine;
+  Packed() : World(true, kFirst, 1) {}
+  void before() {
+    packs[0] = true;
+    subscribe(0, kFirst, SubscriptionState::reliable);
+    subscribe(1, kFirst + 1, SubscriptionState::reliable);
+    machine.start();
+  }
+  void thread(unsigned index) {
+    if (index == 0) {
+      publish_all(0, 5, 2);
+      return;
+    }
+    if (index == 2 && choose(2) == 0)  // as one that seeks there; or as one that is told the place
+      while (!detail::holds(memory, kFirst + 1)) yield();
+    receive_all(index - 1, kFirst + index - 1, 11 - index, index - 1);
+  }
+};
+
 // A reader that publishers overtake: whatever it gets is whole, and it sees every gap.
-template <class Suite, int kReader>
+template <class Suite, int kReader, bool kPacked = false>
 struct Overtaken : rl::test_suite<Suite, kReader + 1>, World {
   static constexpr std::uint64_t kFirst = kCapacity;
-  Overtaken(bool exclusive, unsigned all) : World(exclusive, kFirst, kReader), messages(all) {}
+  static constexpr unsigned kEach = kPacked ? 2 : 1;  // messages a frame
+  Overtaken(bool exclusive, unsigned all) : World(exclusive, kFirst, kReader), frames(all), messages(kEach * all) {}
   void before() {
     overtaken();
+    packs.fill(kPacked);
     subscribe(0, kFirst, SubscriptionState::lossy);
     fill(0, 4, 2);
     machine.start();
   }
   void thread(unsigned index) {
     if (index < kReader) {
-      publish_all(index, (messages - 4) / kReader, 2);
+      publish_all(index, (frames - 4) / kReader, 2);
       finished[index] = true;
     } else {
       read();
@@ -136,6 +159,7 @@ struct Overtaken : rl::test_suite<Suite, kReader + 1>, World {
     }
     check(received + lost == messages, "what was published was received or counted as lost");
   }
+  unsigned frames;
   unsigned messages;
   Reader reader;
   std::array<std::uint64_t, 3> expected{};
@@ -146,6 +170,9 @@ struct Overtaken : rl::test_suite<Suite, kReader + 1>, World {
 
 struct Lossy : Overtaken<Lossy, 1> {
   Lossy() : Overtaken(true, 6) {}
+};
+struct LossyPacked : Overtaken<LossyPacked, 1, true> {
+  LossyPacked() : Overtaken(true, 6) {}
 };
 struct LossyShared : Overtaken<LossyShared, 2> {
   LossyShared() : Overtaken(false, 8) {}
@@ -196,20 +223,23 @@ struct Join : Joining<Join, false, false> {};
 struct JoinNew : Joining<JoinNew, true, true> {};
 
 // An observer joins at the newest, without being overtaken: it counts nothing as lost.
-template <class Suite, bool kExclusive>
+template <class Suite, bool kExclusive, bool kPacked = false>
 struct Observing : rl::test_suite<Suite, kExclusive ? 2 : 3>, World {
+  static constexpr unsigned kLines = kPacked ? 2 : 1;                  // a frame
+  static constexpr unsigned kEach = kPacked ? 1 : kExclusive ? 3 : 2;  // frames of a publisher
   static constexpr std::uint64_t kFirst = kCapacity;
   static constexpr unsigned kObserver = kExclusive ? 1 : 2;
-  static constexpr std::uint64_t kEnd = kFirst + (kExclusive ? 4 : 5) * kLine;
+  static constexpr std::uint64_t kEnd = kFirst + (1 + kObserver * kEach * kLines) * kLine;
   Observing() : World(kExclusive, kFirst, kObserver) {}
   void before() {
     overtaken();
+    packs[0] = kPacked;  // the other one's frame is a message as large
     fill(0, 1, 1);
     machine.start();
   }
   void thread(unsigned index) {
     if (index < kObserver)
-      publish_all(index, kExclusive ? 3 : 2, 1);
+      publish_all(index, kEach, kLines);
     else
       observe();
   }
@@ -217,12 +247,16 @@ struct Observing : rl::test_suite<Suite, kExclusive ? 2 : 3>, World {
   std::uint64_t count_claim(std::uint32_t slot, std::uint64_t next) {
     static const Site* const sites[] = {site("expect record"), site("expect counter")};
     const std::uint64_t record = topic.publishers[slot].record.load(std::memory_order_acquire, Where(sites[0]));
+    const std::uint64_t claimed = topic.publishers[slot].record_extent.load(std::memory_order_relaxed);
     const std::uint64_t counter = topic.publishers[slot].sequence.load(std::memory_order_acquire, Where(sites[1]));
     const std::uint64_t position = detail::position_of(record);
     if (record == detail::kNoRecord || !detail::before(position, next)) return counter;
-    if (!detail::tagged(memory, position)) return counter + 1;
+    if (!detail::tagged(memory, position)) return counter + std::max<std::uint64_t>(detail::index_of(claimed), 1);
     const std::uint64_t origin = memory.frame(position).origin.load(std::memory_order_relaxed);
-    return detail::publisher_of(origin) == slot && detail::sequence_of(origin) == counter ? counter + 1 : counter;
+    const std::uint64_t size = memory.frame(position).size.load(std::memory_order_relaxed);
+    return detail::publisher_of(origin) == slot && detail::sequence_of(origin) == counter
+               ? counter + detail::messages_of(size, origin)
+               : counter;
   }
   void expect(std::uint64_t next) {
     static const Site* const sites[] = {site("expect tail"), site("expect exclusive")};
@@ -231,9 +265,9 @@ struct Observing : rl::test_suite<Suite, kExclusive ? 2 : 3>, World {
       expected[slot] = kExclusive ? topic.publishers[slot].sequence.load(std::memory_order_acquire, Where(sites[1]))
                                   : count_claim(slot, next);
     if (kExclusive)
-      detail::walk(memory, tail, [&](std::uint64_t position, std::uint64_t, std::uint64_t origin) {
+      detail::walk(memory, tail, [&](std::uint64_t position, std::uint64_t size, std::uint64_t origin) {
         if (!detail::before(position, next)) return false;
-        expected[0] = detail::sequence_of(origin) + 1;
+        expected[0] = detail::sequence_of(origin) + detail::messages_of(size, origin);
         return true;
       });
     std::array<bool, 3> met{};
@@ -269,6 +303,7 @@ struct Observing : rl::test_suite<Suite, kExclusive ? 2 : 3>, World {
 };
 struct Observe : Observing<Observe, false> {};
 struct ObserveExclusive : Observing<ObserveExclusive, true> {};
+struct ObservePacked : Observing<ObservePacked, false, true> {};
 
 }  // namespace
 
@@ -278,6 +313,9 @@ Outcome run_shared(const Settings& settings) { return search<Shared>(settings); 
 Outcome run_laps(const Settings& settings) { return search<Laps>(settings); }
 Outcome run_exclusive(const Settings& settings) { return search<Exclusive>(settings); }
 Outcome run_lossy(const Settings& settings) { return search<Lossy>(settings); }
+Outcome run_packed(const Settings& settings) { return search<Packed>(settings); }
+Outcome run_lossy_packed(const Settings& settings) { return search<LossyPacked>(settings); }
+Outcome run_observe_packed(const Settings& settings) { return search<ObservePacked>(settings); }
 Outcome run_lossy_shared(const Settings& settings) { return search<LossyShared>(settings); }
 Outcome run_join(const Settings& settings) { return search<Join>(settings); }
 Outcome run_join_new(const Settings& settings) { return search<JoinNew>(settings); }

@@ -2,7 +2,8 @@
 //
 // A topic here has a ring of eight lines, so an eighth of it is one line, and a frame has one or two of them. Of a line's eight
 // words five exist: the header's four and the first of a payload that starts behind a header. A frame of two lines has a payload
-// of 40 bytes: that word, and the first of its second line, where an earlier lap had a tag.
+// of 40 bytes: that word, and the first of its second line, where an earlier lap had a tag. A packed frame of two lines has two
+// messages, which are those two words.
 //
 // Thread safety: as SegmentMemory.
 #pragma once
@@ -79,6 +80,7 @@ struct Memory {
   std::uint64_t epoch = kEpoch;
   std::uint64_t max_extent = kCapacity / 4;
   std::uint32_t payload_offset = detail::kFrameHeader;
+  std::uint32_t payload_alignment = 32;
   std::uint32_t eighth_shift = 6;
   std::uint32_t max_publishers = 3;
   std::uint32_t max_subscriptions = 2;

@@ -91,7 +91,9 @@ void World::write_and_commit(unsigned slot) {
     else
       (line == 0 ? here.payload : here.frame.tag).store(word_of(position, line), std::memory_order_relaxed);
   }
-  if (writer.commit(static_cast<std::uint32_t>(bytes_for(lines)), 0)) wake_sleepers(slot);
+  const bool parked = packed(slot, lines) ? writer.commit_packed(2, 8, 0)
+                                          : writer.commit(static_cast<std::uint32_t>(bytes_for(lines)), 0);
+  if (parked) wake_sleepers(slot);
 }
 
 void World::wake_sleepers(unsigned slot) {
@@ -101,15 +103,16 @@ void World::wake_sleepers(unsigned slot) {
 }
 
 bool World::publish(unsigned slot, unsigned lines, Blocker& blocker) {
+  const std::uint64_t bytes = packed(slot, lines) ? 64 : bytes_for(lines);
   for (;;) {
-    const Claimed claimed = writers[slot].claim(bytes_for(lines));
+    const Claimed claimed = writers[slot].claim(bytes, packed(slot, lines) ? 2 : 0);
     if (claimed == Claimed::ok) {
       lines_[slot] = lines;
       write_and_commit(slot);
       return true;
     }
     check(claimed == Claimed::needs_space, "a claim is neither busy nor too large");
-    if (!writers[slot].make_space(bytes_for(lines), blocker)) return false;
+    if (!writers[slot].make_space(bytes, blocker)) return false;
   }
 }
 
@@ -123,17 +126,45 @@ void World::publish_all(unsigned slot, unsigned frames, unsigned lines) {
   }
 }
 
+void World::check_header(const Found& found) {
+  if (detail::kind_of(found.size) == detail::FrameKind::packed) {
+    const std::uint64_t index = detail::index_of(found.position);
+    check(index < 2 && found.length == 8, "a packed frame has two messages");
+    check(found.next == (index == 0 ? found.position + 1 : found.position - 1 + 2 * kLine),
+          "they are handed out in turn");
+  } else {
+    check(found.next == found.position + (found.length == bytes_for(1) ? 1 : 2) * kLine, "the header is the frame's");
+  }
+}
+
 void World::check_in_place(const Found& found) {
-  const unsigned lines = detail::length_of(found.size) == bytes_for(1) ? 1 : 2;
-  check(found.length == bytes_for(lines) && found.next == found.position + lines * kLine, "the header is the frame's");
+  check_header(found);
+  const std::uint64_t start = detail::frame_start(found.position);
+  if (detail::kind_of(found.size) == detail::FrameKind::packed) {
+    const std::uint64_t index = detail::index_of(found.position);
+    check(found.payload == memory.bytes_at(start) + detail::kFrameHeader + 32 * index, "a stride apart");
+    check(memory.line(start + index * kLine).bytes.read() == word_of(start, static_cast<unsigned>(index)),
+          "the payload is the message's");
+    return;
+  }
+  const unsigned lines = found.length == bytes_for(1) ? 1 : 2;
   for (unsigned line = 0; line < lines; ++line)
     check(memory.line(found.position + line * kLine).bytes.read() == word_of(found.position, line),
           "the payload is the frame's");
 }
 
 void World::check_copy(const Found& found, const std::byte* buffer) {
+  check_header(found);
+  if (detail::kind_of(found.size) == detail::FrameKind::packed) {
+    const std::uint64_t index = detail::index_of(found.position);
+    std::uint64_t value = 0;
+    std::memcpy(&value, buffer + 32 * index, 8);
+    check(
+        found.payload == buffer + 32 * index && value == word_of(found.position - index, static_cast<unsigned>(index)),
+        "the copy is the message's");
+    return;
+  }
   const unsigned lines = found.length == bytes_for(1) ? 1 : 2;
-  check(found.length == bytes_for(lines) && found.next == found.position + lines * kLine, "the header is the frame's");
   for (unsigned line = 0; line < lines; ++line) {
     std::uint64_t value = 0;
     std::memcpy(&value, buffer + line * (kLine - detail::kFrameHeader), 8);
@@ -161,10 +192,10 @@ bool World::receive(std::uint32_t slot, Reader& reader, Found& found) {
   return true;
 }
 
-unsigned World::receive_all(std::uint32_t slot, std::uint64_t from, unsigned messages) {
+unsigned World::receive_all(std::uint32_t slot, std::uint64_t from, unsigned messages, std::uint64_t first) {
   Reader reader;
   reader.attach(memory, from);
-  std::array<std::uint64_t, 3> next{};
+  std::array<std::uint64_t, 3> next{first, first, first};
   Found found;
   for (unsigned i = 0; i < messages;) {
     if (receive(slot, reader, found)) {

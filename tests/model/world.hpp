@@ -32,14 +32,17 @@ class World {
   void fill(unsigned slot, unsigned frames, unsigned lines);  // by that publisher
   void subscribe(std::uint32_t slot, std::uint64_t cursor, detail::SubscriptionState state);
   void overtaken() { topic.plain = false; }  // some reader may be
+  std::array<bool, 3> packs{};               // this publisher's frames of two lines are packed, two messages each
 
   // Publisher::claim, commit. False: `blocker` is in the way.
   bool publish(unsigned slot, unsigned lines, detail::Blocker& blocker);
   void write_and_commit(unsigned slot);
+  [[nodiscard]] bool packed(unsigned slot, unsigned lines) const { return packs[slot] && lines == 2; }
   void wake_sleepers(unsigned slot);
   void publish_all(unsigned slot, unsigned frames, unsigned lines);  // spins while there is no space
 
   // A message that a reader has, against what was published there.
+  static void check_header(const detail::Found& found);
   void check_in_place(const detail::Found& found);
   void check_copy(const detail::Found& found, const std::byte* buffer);
   // One more of its publisher: no other message of it may be missing before it.
@@ -47,7 +50,8 @@ class World {
   void release(std::uint32_t slot, std::uint64_t cursor);
   // A reliable subscription: a message or nothing.
   bool receive(std::uint32_t slot, Reader& reader, detail::Found& found);
-  unsigned receive_all(std::uint32_t slot, std::uint64_t from, unsigned messages);  // spins
+  // Spins. `first`: the first one's sequence, of each publisher.
+  unsigned receive_all(std::uint32_t slot, std::uint64_t from, unsigned messages, std::uint64_t first = 0);
 
   // Asleep on a bell, without a backstop. `over()`: nobody is left to ring it; `there()`: what is slept for is there, in truth.
   template <class Bed, class Look, class Over, class There>

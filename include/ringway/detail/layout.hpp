@@ -108,16 +108,21 @@ struct alignas(kLine) LapMarks {
 
 enum class PublisherState : std::uint32_t { free = 0, owned = 1 };
 
-// A record is NONE, or a position with the bits below; positions are multiples of 64.
+// A frame starts on a multiple of 64. The low six bits of a cursor, and of a message's position, count within a packed frame.
+constexpr std::uint64_t frame_start(std::uint64_t position) { return position & ~(kLine - 1); }
+constexpr std::uint64_t index_of(std::uint64_t position) { return position & (kLine - 1); }
+
+// A record is NONE, or a frame's position with the bits below.
 inline constexpr std::uint64_t kNoRecord = 0;
 inline constexpr std::uint64_t kRecordWon = 1;       // the CAS on tail succeeded
 inline constexpr std::uint64_t kRecordStanding = 2;  // tells position 0 from NONE
-constexpr std::uint64_t position_of(std::uint64_t record) { return record & ~(kLine - 1); }
+constexpr std::uint64_t position_of(std::uint64_t record) { return frame_start(record); }
 
 // Data file: a row of the publisher table. Written by its owner; state, incarnation, pid and name under the table lock.
 struct alignas(kLine) PublisherSlot {
-  std::atomic<std::uint64_t> record;         // the claim under way; shared topics only
-  std::atomic<std::uint64_t> record_extent;  // bytes it claims; stored before the record
+  std::atomic<std::uint64_t> record;  // the claim under way; shared topics only
+  std::atomic<std::uint64_t>
+      record_extent;  // bytes it claims | messages, if for a packed frame; stored before the record
   std::atomic<std::uint64_t> reserved_word;
   std::atomic<std::uint64_t> incarnation;  // how many times this row has been owned
   std::atomic<std::uint64_t> sequence;     // messages committed, across incarnations; stored after the tag
@@ -223,13 +228,17 @@ struct InFlightEntry {
   std::atomic<std::uint64_t> reason;
 };
 
+// packed: `count` messages of `length` bytes each. Message i starts i strides behind the payload's start (see stride_of), its
+// position is the frame's + i, its sequence the frame's + i, and the stamp is that of all.
 enum class FrameKind : std::uint8_t { message = 1, packed = 2, aborted = 3 };
+inline constexpr std::uint32_t kMaxPacked = 63;  // messages of a packed frame; the smallest is 1
 
 // The ring: a frame at position P is committed iff tag == P ^ epoch. Written by its claimer, between claim and tag.
 struct FrameHeader {
   std::atomic<std::uint64_t> tag;
-  std::atomic<std::uint64_t> size;    // length u32 (payload bytes) | extent:24 (claimed, in 64 bytes) | kind:8
-  std::atomic<std::uint64_t> origin;  // publisher:16 | count:6 (packed) | sequence:42
+  std::atomic<std::uint64_t>
+      size;  // length u32 (payload bytes; packed: of each) | extent:24 (claimed, in 64 bytes) | kind:8
+  std::atomic<std::uint64_t> origin;  // publisher:16 | count:6 (packed, else 0) | sequence:42 (of its first message)
   std::atomic<std::uint64_t> stamp;   // CLOCK_MONOTONIC ns if the topic is stamped, else 0
 };
 
@@ -241,13 +250,24 @@ constexpr std::uint64_t extent_of(std::uint64_t size) { return (size >> 32 & 0xF
 constexpr FrameKind kind_of(std::uint64_t size) { return static_cast<FrameKind>(size >> 56); }
 
 inline constexpr std::uint64_t kSequenceMask = (1ULL << 42) - 1;
-constexpr std::uint64_t pack_origin(std::uint32_t publisher, std::uint64_t sequence) {
-  return (publisher & 0xFFFFU) | (sequence & kSequenceMask) << 22;
+inline constexpr std::uint64_t kNextSequence = 1ULL << 22;  // added to an origin; modulo 2^42 by itself
+constexpr std::uint64_t pack_origin(std::uint32_t publisher, std::uint64_t sequence, std::uint32_t count = 0) {
+  return (publisher & 0xFFFFU) | std::uint64_t{count & kMaxPacked} << 16 | (sequence & kSequenceMask) * kNextSequence;
 }
 constexpr std::uint32_t publisher_of(std::uint64_t origin) { return static_cast<std::uint32_t>(origin & 0xFFFF); }
-constexpr std::uint64_t sequence_of(std::uint64_t origin) { return origin >> 22; }
+constexpr std::uint32_t count_of(std::uint64_t origin) { return static_cast<std::uint32_t>(origin >> 16) & kMaxPacked; }
+constexpr std::uint64_t sequence_of(std::uint64_t origin) { return origin / kNextSequence; }
+// How many messages a frame holds.
+constexpr std::uint64_t messages_of(std::uint64_t size, std::uint64_t origin) {
+  return kind_of(size) == FrameKind::message ? 1 : kind_of(size) == FrameKind::packed ? count_of(origin) : 0;
+}
 
 constexpr std::uint64_t align_up(std::uint64_t value, std::uint64_t unit) { return (value + unit - 1) / unit * unit; }
+// From one message of a packed frame to the next: its length, up to the next multiple of the topic's payload alignment, which
+// is a power of two.
+constexpr std::uint64_t stride_of(std::uint64_t length, std::uint32_t alignment) {
+  return (length + alignment - 1) & ~(std::uint64_t{alignment} - 1);
+}
 constexpr std::uint64_t bit_words(std::uint64_t bits) { return (bits + 63) / 64; }
 
 // What sizes the tables of a topic.

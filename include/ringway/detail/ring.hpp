@@ -72,10 +72,10 @@ class RingWriter {
   [[nodiscard]] std::uint64_t max_payload() const noexcept { return memory_.max_extent - memory_.payload_offset; }
   [[nodiscard]] std::byte* payload() const noexcept { return memory_.bytes_at(position_) + memory_.payload_offset; }
 
-  // Reserves a frame for `payload_bytes`. One claim at a time: open_ is set before, and cleared after, whatever a claim
+  // Reserves a frame for `payload_bytes`; `count` is 0, or how many messages a packed frame shall have. One claim at a time: open_ is set before, and cleared after, whatever a claim
   // loads and stores, so that a signal handler that comes between is told `busy`. (The thread itself sees its stores in
   // order; the signal fences hold the compiler to it.)
-  [[nodiscard]] Claimed claim(std::uint64_t payload_bytes) noexcept {
+  [[nodiscard]] Claimed claim(std::uint64_t payload_bytes, std::uint32_t count = 0) noexcept {
     if (open_) return Claimed::busy;
     if (payload_bytes > max_payload()) return Claimed::too_large;
     open_ = true;
@@ -84,7 +84,7 @@ class RingWriter {
     if (memory_.exclusive) {
       if (before(limit_, next_ + extent)) return closed(Claimed::needs_space);
       position_ = next_;
-    } else if (!claim_shared(extent)) {
+    } else if (!claim_shared(extent, count)) {
       return closed(Claimed::needs_space);
     }
     extent_ = extent;
@@ -93,18 +93,20 @@ class RingWriter {
 
   // Makes the open claim's first `length` payload bytes a message. True: somebody sleeps and must be woken.
   [[nodiscard]] bool commit(std::uint32_t length, std::uint64_t stamp) noexcept {
-    auto& row = memory_.publisher(slot_);
-    publish_frame(pack_size(length, extent_, FrameKind::message), stamp);
-    // release W9: pairs with those who count what they lost: whoever sees a message counted sees its tag.
-    row.sequence.store(++sequence_, std::memory_order_release);
-    row.bytes.store(bytes_ += length, std::memory_order_relaxed);  // display only
-    return close_claim();
+    publish_frame(pack_size(length, extent_, FrameKind::message), 0, stamp);
+    return count(1, length);
+  }
+  // Makes it a packed frame: its first `messages`, `length` bytes each and one stride apart. REQUIRES: 1 <= messages <= those
+  // it was claimed for, and it has room for them.
+  [[nodiscard]] bool commit_packed(std::uint32_t messages, std::uint32_t length, std::uint64_t stamp) noexcept {
+    publish_frame(pack_size(length, extent_, FrameKind::packed), messages, stamp);
+    return count(messages, std::uint64_t{messages} * length);
   }
 
   // Gives the open claim up: nothing on an exclusive topic, padding on a shared one. True: as for commit.
   [[nodiscard]] bool abort() noexcept {
     if (memory_.exclusive) return closed(false);
-    publish_frame(pack_size(0, extent_, FrameKind::aborted), 0);
+    publish_frame(pack_size(0, extent_, FrameKind::aborted), 0, 0);
     return close_claim();
   }
 
@@ -124,13 +126,13 @@ class RingWriter {
     return (memory_.payload_offset + payload_bytes + kLine - 1) & ~(kLine - 1);
   }
 
-  [[nodiscard]] bool claim_shared(std::uint64_t extent) noexcept {
+  [[nodiscard]] bool claim_shared(std::uint64_t extent, std::uint32_t count) noexcept {
     auto& row = memory_.publisher(slot_);
     for (std::uint64_t retries = 0;; ++retries) {
       // relaxed: only the CAS decides; a stale value makes it fail.
       std::uint64_t position = memory_.tail().load(std::memory_order_relaxed);
       if (before(limit_, position + extent)) return false;
-      row.record_extent.store(extent, std::memory_order_relaxed);  // W1 orders it
+      row.record_extent.store(extent | count, std::memory_order_relaxed);  // W1 orders it
       // release W1: pairs with the look at records (S2), which must find the extent. Death after it: a record that
       // did not win; it counts for nobody once its place is tagged or passed, else it is resolved.
       row.record.store(position | kRecordStanding, std::memory_order_release);
@@ -151,8 +153,17 @@ class RingWriter {
     }
   }
 
-  void publish_frame(std::uint64_t size, std::uint64_t stamp) noexcept {
-    write_frame(memory_, position_, size, pack_origin(slot_, sequence_), stamp);
+  void publish_frame(std::uint64_t size, std::uint32_t packed, std::uint64_t stamp) noexcept {
+    write_frame(memory_, position_, size, pack_origin(slot_, sequence_, packed), stamp);
+  }
+
+  // Messages that have their tag.
+  [[nodiscard]] bool count(std::uint32_t messages, std::uint64_t bytes) noexcept {
+    auto& row = memory_.publisher(slot_);
+    // release W9: pairs with those who count what they lost: whoever sees a message counted sees its tag.
+    row.sequence.store(sequence_ += messages, std::memory_order_release);
+    row.bytes.store(bytes_ += bytes, std::memory_order_relaxed);  // display only
+    return close_claim();
   }
 
   [[nodiscard]] bool close_claim() noexcept {
@@ -291,10 +302,10 @@ enum class Look : std::uint8_t { message, nothing, gap, corrupt };
 struct Found {
   const std::byte* payload = nullptr;
   std::uint32_t length = 0;
-  std::uint64_t position = 0;
-  std::uint64_t next = 0;  // position after it
-  std::uint64_t size = 0;  // the header words as loaded
-  std::uint64_t origin = 0;
+  std::uint64_t position = 0;  // the frame's, and its index in a packed frame
+  std::uint64_t next = 0;      // the cursor once it is released
+  std::uint64_t size = 0;      // of the frame, as loaded
+  std::uint64_t origin = 0;    // its publisher and its own sequence
   std::uint64_t stamp = 0;
 };
 
@@ -304,26 +315,31 @@ class RingReader {
  public:
   void attach(const Memory& memory, std::uint64_t next) noexcept {
     memory_ = memory;
-    next_ = next;
+    go_on_at(next);
   }
   [[nodiscard]] const Memory& memory() const noexcept { return memory_; }
   [[nodiscard]] std::uint64_t next() const noexcept { return next_; }
-  void go_on_at(std::uint64_t position) noexcept { next_ = position; }
+  void go_on_at(std::uint64_t position) noexcept {
+    next_ = position;
+    packed_.next = kNowhere;
+  }
 
   // A message, not an aborted frame, is next.
   [[nodiscard]] bool here() const noexcept {
+    const std::uint64_t start = frame_start(next_);
     // relaxed: tagged orders it (G1).
-    return tagged(memory_, next_) &&
-           kind_of(memory_.frame(next_).size.load(std::memory_order_relaxed)) == FrameKind::message;
+    return tagged(memory_, start) &&
+           kind_of(memory_.frame(start).size.load(std::memory_order_relaxed)) != FrameKind::aborted;
   }
   // The next message, in place; for a reliable subscription, whom publishers wait for. Passes aborted frames.
   [[nodiscard, gnu::always_inline]] Look look(Found& found) noexcept {
     for (std::uint64_t passed = 0; passed < memory_.capacity;) {
       auto& frame = memory_.frame(next_);
-      // acquire R1: pairs with W4.
-      if (frame.tag.load(std::memory_order_acquire) != (next_ ^ memory_.epoch)) return Look::nothing;
+      // acquire R1: pairs with W4. Within a packed frame it is another tag: see look_inside.
+      if (frame.tag.load(std::memory_order_acquire) != (next_ ^ memory_.epoch))
+        return index_of(next_) == 0 ? Look::nothing : look_inside(found);
       found.size = frame.size.load(std::memory_order_relaxed);  // ordered by R1
-      if (!plausible(found.size)) return Look::corrupt;
+      if (!fits(found.size, length_of(found.size))) return Look::corrupt;
       found.next = next_ + extent_of(found.size);
       if (kind_of(found.size) == FrameKind::message) {
         found.payload = memory_.bytes_at(next_) + memory_.payload_offset;
@@ -334,28 +350,37 @@ class RingReader {
         next_ = found.next;
         return Look::message;
       }
+      if (kind_of(found.size) == FrameKind::packed) return look_inside(found);
+      if (kind_of(found.size) != FrameKind::aborted) return Look::corrupt;
       passed += extent_of(found.size);
       next_ = found.next;
     }
     return Look::nothing;  // a whole ring of padding: look again later
   }
 
-  // The next message, copied to `buffer` (room for the largest frame) and checked: for readers whom publishers overtake.
+  // The next message, copied to `buffer` (room for the largest frame) and checked: for readers whom publishers overtake. A
+  // packed frame is copied as a whole: what is handed out of it afterwards cannot be overtaken any more.
   // Gap: go_on_at(oldest), and count what is missing.
   [[nodiscard]] Look copy(Found& found, std::byte* buffer) noexcept {
+    if (packed_.next == next_) return take(found);
     for (std::uint64_t passed = 0; passed < memory_.capacity;) {
-      auto& frame = memory_.frame(next_);
+      const std::uint64_t start = frame_start(next_);
+      auto& frame = memory_.frame(start);
       // acquire R1: pairs with W4.
-      if (Memory::peek(frame.tag) != (next_ ^ memory_.epoch)) return overtaken() ? Look::gap : Look::nothing;
+      if (Memory::peek(frame.tag) != (start ^ memory_.epoch)) return overtaken() ? Look::gap : Look::nothing;
       found.size = Memory::peek(frame.size);      // good only if the check below says so
       found.origin = Memory::peek(frame.origin);  // as above
       found.stamp = Memory::peek(frame.stamp);    // as above
-      const bool whole = plausible(found.size);
-      if (whole && kind_of(found.size) == FrameKind::message)
-        Memory::racy_copy(buffer, memory_.bytes_at(next_) + memory_.payload_offset, length_of(found.size));
+      const bool whole = plausible(found.size, found.origin);
+      if (whole && kind_of(found.size) != FrameKind::aborted)
+        Memory::racy_copy(buffer, memory_.bytes_at(start) + memory_.payload_offset,
+                          payload_bytes(found.size, found.origin));
       Memory::acquire_fence();  // R2: pairs with S5: if any byte read was newer, oldest has passed this place
       if (overtaken()) return Look::gap;
       if (!whole) return Look::corrupt;
+      if (kind_of(found.size) == FrameKind::packed)
+        return open_packed(found.size, found.origin, found.stamp, buffer) ? take(found) : Look::corrupt;
+      if (index_of(next_) != 0) return Look::corrupt;
       found.position = next_;
       found.next = next_ + extent_of(found.size);
       passed += extent_of(found.size);
@@ -370,12 +395,87 @@ class RingReader {
   }
 
  private:
-  // The header's claims against the private geometry, so that the whole frame lies in the double mapping.
-  [[nodiscard]] bool plausible(std::uint64_t size) const noexcept {
+  static constexpr std::uint64_t kNowhere = ~0ULL;  // no packed frame has so high an index
+
+  // What is left of the packed frame at next_, checked once.
+  struct Packed {
+    std::uint64_t next = kNowhere;       // position of its next message; kNowhere: none is open
+    std::uint64_t last = 0;              // of its last message
+    std::uint64_t end = 0;               // of the frame
+    const std::byte* payload = nullptr;  // of its next message
+    std::uint64_t stride = 0;
+    std::uint64_t size = 0;
+    std::uint64_t origin = 0;  // with the next message's sequence
+    std::uint64_t stamp = 0;
+  };
+
+  // The payload lies in the frame and the whole frame in the double mapping, by the private geometry.
+  [[nodiscard]] bool fits(std::uint64_t size, std::uint64_t payload_bytes) const noexcept {
     const std::uint64_t extent = extent_of(size);
-    const bool known = kind_of(size) == FrameKind::message || kind_of(size) == FrameKind::aborted;
-    return known && extent != 0 && extent <= memory_.max_extent &&
-           memory_.payload_offset + std::uint64_t{length_of(size)} <= extent;
+    return extent <= memory_.max_extent && memory_.payload_offset + payload_bytes <= extent;
+  }
+  [[nodiscard]] std::uint64_t payload_bytes(std::uint64_t size, std::uint64_t origin) const noexcept {
+    return kind_of(size) == FrameKind::packed ? count_of(origin) * stride_of(length_of(size), memory_.payload_alignment)
+                                              : length_of(size);
+  }
+  // The header's claims.
+  [[nodiscard]] bool plausible(std::uint64_t size, std::uint64_t origin) const noexcept {
+    const FrameKind kind = kind_of(size);
+    return (kind == FrameKind::message || kind == FrameKind::aborted ||
+            (kind == FrameKind::packed && count_of(origin) != 0)) &&
+           fits(size, payload_bytes(size, origin));
+  }
+  // Ready to hand the messages of the packed frame at next_ out, from next_'s index on. `payload`: where the first one lies.
+  // False: it has no such message. REQUIRES: plausible(size, origin).
+  [[nodiscard]] bool open_packed(std::uint64_t size, std::uint64_t origin, std::uint64_t stamp,
+                                 const std::byte* payload) noexcept {
+    const std::uint64_t index = index_of(next_);
+    const std::uint64_t start = frame_start(next_);
+    const std::uint64_t stride = stride_of(length_of(size), memory_.payload_alignment);
+    if (index >= count_of(origin)) return false;
+    packed_ = {next_,
+               start + count_of(origin) - 1,
+               start + extent_of(size),
+               payload + index * stride,
+               stride,
+               size,
+               origin + index * kNextSequence,
+               stamp};
+    return true;
+  }
+  // The next message of the open packed frame.
+  [[gnu::always_inline]] Look take(Found& found) noexcept {
+    found.payload = packed_.payload;
+    found.length = length_of(packed_.size);
+    found.position = next_;
+    found.size = packed_.size;
+    found.origin = packed_.origin;
+    found.stamp = packed_.stamp;
+    packed_.payload += packed_.stride;
+    packed_.origin += kNextSequence;
+    const bool last = next_ == packed_.last;
+    next_ = found.next = last ? packed_.end : next_ + 1;
+    packed_.next = last ? kNowhere : next_;
+    return Look::message;
+  }
+  // The message at next_, which lies in a packed frame.
+  [[gnu::always_inline]] Look look_inside(Found& found) noexcept {
+    if (packed_.next == next_) return take(found);
+    const Look look = enter();
+    return look == Look::message ? take(found) : look;
+  }
+  [[gnu::noinline]] Look enter() noexcept {
+    const std::uint64_t start = frame_start(next_);
+    auto& frame = memory_.frame(start);
+    // acquire R6: as R1, for who goes on in the middle of a packed frame.
+    if (frame.tag.load(std::memory_order_acquire) != (start ^ memory_.epoch)) return Look::nothing;
+    const std::uint64_t size = frame.size.load(std::memory_order_relaxed);      // ordered by R6
+    const std::uint64_t origin = frame.origin.load(std::memory_order_relaxed);  // as above
+    const std::uint64_t stamp = frame.stamp.load(std::memory_order_relaxed);    // as above
+    return kind_of(size) == FrameKind::packed && plausible(size, origin) &&
+                   open_packed(size, origin, stamp, memory_.bytes_at(start) + memory_.payload_offset)
+               ? Look::message
+               : Look::corrupt;
   }
   // acquire R3: pairs with S3, so that what is read at the new oldest is there.
   [[nodiscard]] bool overtaken() const noexcept {
@@ -383,7 +483,8 @@ class RingReader {
   }
 
   Memory memory_{};
-  std::uint64_t next_ = 0;
+  std::uint64_t next_ = 0;  // of the next message
+  Packed packed_;
 };
 
 // Lets everything below `cursor` go; true: a publisher waits, see wake_waiting. release R4: pairs with S4, so that no

@@ -19,12 +19,18 @@ namespace ringway::detail {
 // a < b on positions: true distances are below 2^63, so this also holds at any start.
 constexpr bool before(std::uint64_t a, std::uint64_t b) { return static_cast<std::int64_t>(a - b) < 0; }
 
+// How much of the ring a cursor holds.
+constexpr std::uint64_t lag(std::uint64_t cursor, std::uint64_t tail) {
+  return before(cursor, tail) ? tail - frame_start(cursor) : 0;
+}
+
 struct SegmentMemory {
   // Geometry, copied and checked at attach; nothing below is read from the segment again.
   std::uint64_t capacity = 0;
   std::uint64_t epoch = 0;
   std::uint64_t max_extent = 0;  // bytes of the largest frame
   std::uint32_t payload_offset = 0;
+  std::uint32_t payload_alignment = 1;
   std::uint32_t eighth_shift = 0;  // position >> eighth_shift numbers the eighths
   std::uint32_t max_publishers = 0;
   std::uint32_t max_subscriptions = 0;
@@ -126,7 +132,7 @@ SlowestCursor slowest_cursor(const Memory& memory) noexcept {
   for (std::uint32_t slot = 0; slot < used; ++slot) {
     auto& row = memory.subscription(slot);
     if (row.state.load(std::memory_order_seq_cst) != SubscriptionState::reliable) continue;
-    const std::uint64_t cursor = row.cursor.load(std::memory_order_seq_cst) & ~(kLine - 1);
+    const std::uint64_t cursor = frame_start(row.cursor.load(std::memory_order_seq_cst));
     if (!slowest.any || before(cursor, slowest.position)) slowest = {true, slot, cursor};
   }
   return slowest;
@@ -144,14 +150,14 @@ std::uint64_t lowest_kept(const Memory& memory, std::uint64_t tail) noexcept {
     if (row.state.load(std::memory_order_acquire) != SubscriptionState::limited) continue;
     const std::uint64_t limit = std::min(row.max_lag_bytes.load(std::memory_order_relaxed), memory.capacity / 2);
     const std::uint64_t floor = tail - align_up(limit, kLine);
-    const std::uint64_t cursor = row.cursor.load(std::memory_order_relaxed) & ~(kLine - 1);  // stale: more is kept
+    const std::uint64_t cursor = frame_start(row.cursor.load(std::memory_order_relaxed));  // stale: more is kept
     const std::uint64_t kept = before(floor, cursor) ? cursor : floor;
     if (before(kept, lowest)) lowest = kept;
   }
   return lowest;
 }
 
-// True if the frame at `position` is committed. acquire G1: pairs with the tag's release (W4), so that header and
+// True if the frame that starts at `position` is committed. acquire G1: pairs with the tag's release (W4), so that header and
 // payload are there.
 template <class Memory>
 bool tagged(const Memory& memory, std::uint64_t position) noexcept {
@@ -173,6 +179,18 @@ std::uint64_t walk(const Memory& memory, std::uint64_t from, Visit visit) noexce
     position += extent;
   }
   return position;
+}
+
+// True unless the low bits of `position`, which is not beyond the tail, count further than the frame there has messages.
+// Where `oldest` can pass the place meanwhile, the answer counts only if it has not.
+template <class Memory>
+bool holds(const Memory& memory, std::uint64_t position) noexcept {
+  if (index_of(position) == 0) return true;
+  const std::uint64_t start = frame_start(position);
+  if (!tagged(memory, start)) return false;
+  auto& frame = memory.frame(start);
+  return kind_of(Memory::peek(frame.size)) == FrameKind::packed &&
+         index_of(position) < count_of(Memory::peek(frame.origin));
 }
 
 // Where the next frame will start, as far as can be seen: `tail`, and on an exclusive topic the walk beyond it.
