@@ -71,6 +71,7 @@ class ReaderAttachment : public Attachment {
   std::unique_ptr<std::byte, Aligned> buffer;  // for checked copies
   std::vector<std::uint64_t> expected;         // per publisher slot: the next sequence, or kUnknown
   std::uint64_t lost_away = 0;                 // while nobody was attached; told with the next message
+  bool timed = false;                          // messages are counted by their latency
   bool gap = false;                            // overtaken since the counters were last compared
   std::uint64_t stuck_at = 0;                  // the frame that tries in a row found without a tag
   std::uint32_t stuck = 0;

@@ -127,10 +127,7 @@ std::vector<TopicInfo> Bus::topics() const {
       all.push_back(topic(name));
     } catch (const Error& error) {
       if (error.code() == Code::not_found) continue;  // removed just now
-      TopicInfo broken;
-      broken.name = name;
-      broken.problem = error.what();
-      all.push_back(std::move(broken));
+      all.push_back(detail::unreadable(directory(), name, error.what()));
     }
   }
   return all;

@@ -126,6 +126,7 @@ Geometry read_data_header(const Descriptor& file, std::uint64_t bytes, const std
   spec.exclusive = header.exclusive != 0;
   spec.stamped = header.stamped != 0;
   spec.temporary = header.temporary != 0;
+  spec.latency = spec.stamped && (header.prefix.optional_features & kLatencyFeature) != 0;
   spec.payload_alignment = header.payload_alignment;
   spec.type_size = header.type_size;
   spec.type_alignment = header.type_alignment;
@@ -214,7 +215,11 @@ TopicSpec resolve(const TopicOptions& options, const TypeInfo& type, const std::
   spec.payload_alignment = std::max(alignment, static_cast<std::uint32_t>(type.alignment));
   spec.access = complete(options.access.value_or(Access{}), topic);
   spec.exclusive = options.publishers.value_or(Publishers::shared) == Publishers::exclusive;
-  spec.stamped = options.stamped.value_or(false);
+  spec.latency = options.latency.value_or(false);
+  spec.stamped = options.stamped.value_or(spec.latency);
+  if (spec.latency && !spec.stamped)
+    throw Error(Code::invalid_argument, topic,
+                "latency is counted from the messages' stamps, and stamped is false; leave stamped unset, or latency");
   spec.temporary = options.temporary.value_or(false);
   spec.type_size = type.size;
   spec.type_alignment = type.alignment;
@@ -255,6 +260,7 @@ void check_fit(const TopicSpec& existing, const TopicOptions& options, const std
   fits(options.max_groups, existing.limits.max_groups, "max_groups", topic);
   fits(options.max_members, existing.limits.max_members, "max_members", topic);
   fits(options.max_in_flight, existing.limits.max_in_flight, "max_in_flight", topic);
+  fits(options.latency, existing.latency, "latency", topic);
 }
 
 void check_type(const TopicSpec& existing, const TypeInfo& type, bool writes, const std::string& topic) {
@@ -283,6 +289,7 @@ TopicOptions to_options(const TopicSpec& spec) {
   options.max_groups = spec.limits.max_groups;
   options.max_members = spec.limits.max_members;
   options.max_in_flight = spec.limits.max_in_flight;
+  options.latency = spec.latency;
   return options;
 }
 

@@ -1,8 +1,13 @@
 #include "inspect.hpp"
 
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <cstring>
-#include <fstream>
+#include <numeric>
+#include <string_view>
 
 #include "ringway/detail/wait.hpp"
 #include "ringway/error.hpp"
@@ -15,7 +20,7 @@ std::string owner_name(const std::string& kind, const std::string& name, std::ui
   return kind + " " + (name.empty() ? "in slot " + std::to_string(slot) : name);
 }
 
-PublisherInfo inspect_publisher(const SegmentMemory& memory, std::uint32_t slot, Prober& prober) {
+PublisherInfo inspect_publisher(const SegmentMemory& memory, std::uint32_t slot, Prober& prober, Processes& processes) {
   // relaxed throughout: a snapshot for display.
   constexpr auto kRelaxed = std::memory_order_relaxed;
   const PublisherSlot& row = memory.publisher(slot);
@@ -25,7 +30,7 @@ PublisherInfo inspect_publisher(const SegmentMemory& memory, std::uint32_t slot,
   info.pid = static_cast<std::int32_t>(row.pid.load(kRelaxed));
   info.alive =
       row.state.load(kRelaxed) == PublisherState::owned && prober.probe(kSlotBytes + slot) != Prober::Answer::dead;
-  info.stopped = info.alive && is_stopped(info.pid);
+  info.stopped = info.alive && processes.stopped(info.pid);
   info.messages = row.sequence.load(kRelaxed);
   info.bytes = row.bytes.load(kRelaxed);
   info.max_retries = row.retries.load(kRelaxed);
@@ -39,16 +44,19 @@ PublisherInfo inspect_publisher(const SegmentMemory& memory, std::uint32_t slot,
     info.waiting_ns = line.since_ns.load(kRelaxed);
     const std::uint32_t blocker = line.blocker.load(kRelaxed);
     const std::uint32_t other = blocker & ~kBlockedByPublisher;
-    if ((blocker & kBlockedByPublisher) != 0 && other < memory.max_publishers)
+    if ((blocker & kBlockedByPublisher) != 0 && other < memory.max_publishers) {
       info.waiting_for = owner_name("publisher", read_name(memory.publisher(other).name), other);
-    else if (blocker < memory.max_subscriptions)
+      info.waiting_for_publisher = other;
+    } else if (blocker < memory.max_subscriptions) {
       info.waiting_for = owner_name("subscription", read_name(memory.subscription(blocker).name), blocker);
+      info.waiting_for_subscription = blocker;
+    }
   }
   return info;
 }
 
 SubscriptionInfo inspect_subscription(const SegmentMemory& memory, std::uint32_t slot, std::uint64_t tail,
-                                      Prober& prober) {
+                                      Prober& prober, Processes& processes, bool latency) {
   constexpr auto kRelaxed = std::memory_order_relaxed;  // a snapshot
   const SubscriptionSlot& row = memory.subscription(slot);
   SubscriptionInfo info;
@@ -67,8 +75,10 @@ SubscriptionInfo inspect_subscription(const SegmentMemory& memory, std::uint32_t
   info.sleeping = (memory.parked[slot / 64].load(kRelaxed) >> (slot % 64) & 1) != 0;
   info.attached = row.owned.load(kRelaxed) == 1 && prober.probe(kSlotBytes + slot) != Prober::Answer::dead;
   info.pid = info.attached ? static_cast<std::int32_t>(row.pid.load(kRelaxed)) : 0;
-  info.stopped = info.attached && is_stopped(info.pid);
+  info.stopped = info.attached && processes.stopped(info.pid);
   info.sleeping = info.sleeping && info.attached;
+  if (latency)
+    for (const auto& count : row.histogram) info.latency.counts.push_back(count.load(kRelaxed));
   return info;
 }
 
@@ -96,19 +106,33 @@ void write_name(std::array<std::atomic<std::uint64_t>, kNameWords>& words, const
   }
 }
 
-bool is_stopped(std::int32_t pid) {
-  std::ifstream file("/proc/" + std::to_string(pid) + "/stat");
-  std::string text;
-  std::getline(file, text);
+bool Processes::stopped(std::int32_t pid) {
+  const auto [entry, added] = known_.try_emplace(pid, false);
+  if (!added || pid == 0) return entry->second;
+  const Descriptor file = open_file("/proc/" + std::to_string(pid) + "/stat", O_RDONLY);
+  std::array<char, 512> bytes{};
+  const ssize_t count = file ? ::read(file.get(), bytes.data(), bytes.size()) : 0;
+  const std::string_view text(bytes.data(), count > 0 ? static_cast<std::size_t>(count) : 0);
   const std::size_t end = text.rfind(')');
-  return end != std::string::npos && end + 2 < text.size() && (text[end + 2] == 'T' || text[end + 2] == 't');
+  entry->second =
+      end != std::string_view::npos && end + 2 < text.size() && (text[end + 2] == 'T' || text[end + 2] == 't');
+  return entry->second;
 }
 
 TopicInfo inspect(const Segment& segment, const std::string& topic) {
+  Prober publishers(segment.data_file());
+  Prober subscribers(segment.control_file());
+  Processes processes;
+  return inspect(segment, topic, publishers, subscribers, processes);
+}
+
+TopicInfo inspect(const Segment& segment, const std::string& topic, Prober& publishers, Prober& subscribers,
+                  Processes& processes) {
   const SegmentMemory& memory = segment.memory();
   const TopicSpec& spec = segment.geometry().spec;
   TopicInfo info;
   info.name = topic;
+  info.seen_ns = static_cast<std::uint64_t>(monotonic_ns());
   info.layout_version = kLayoutVersion;
   info.options = to_options(spec);
   info.type_name = spec.type_name;
@@ -122,20 +146,38 @@ TopicInfo inspect(const Segment& segment, const std::string& topic) {
   info.file_bytes = data_bytes(spec.limits) + control_bytes(spec.limits);
   info.device = segment.data_file().id.device;
   info.inode = segment.data_file().id.inode;
-  Prober publishers(segment.data_file());
-  Prober subscribers(segment.control_file());
   info.lock_blocked = publishers.anyone_locks(kTableByte) || subscribers.anyone_locks(kTableByte);
   const std::uint32_t publishers_used = memory.publishers_used();
   for (std::uint32_t slot = 0; slot < publishers_used; ++slot) {
     const PublisherSlot& row = memory.publisher(slot);
     if (row.state.load(std::memory_order_relaxed) == PublisherState::owned ||
         row.sequence.load(std::memory_order_relaxed) != 0)
-      info.publishers.push_back(inspect_publisher(memory, slot, publishers));
+      info.publishers.push_back(inspect_publisher(memory, slot, publishers, processes));
   }
   const std::uint32_t used = memory.subscriptions_used();
   for (std::uint32_t slot = 0; slot < used; ++slot)
     if (memory.subscription(slot).kind.load(std::memory_order_relaxed) != SubscriptionKind::none)
-      info.subscriptions.push_back(inspect_subscription(memory, slot, info.tail, subscribers));
+      info.subscriptions.push_back(inspect_subscription(memory, slot, info.tail, subscribers, processes, spec.latency));
+  return info;
+}
+
+TopicInfo unreadable(const std::string& directory, const std::string& topic, const std::string& problem) {
+  TopicInfo info;
+  info.name = topic;
+  info.seen_ns = static_cast<std::uint64_t>(monotonic_ns());
+  info.problem = problem;
+  const Descriptor data = open_file(data_path(directory, topic), O_RDONLY);
+  struct stat status {};
+  Prefix prefix{};
+  if (data && ::fstat(data.get(), &status) == 0 && S_ISREG(status.st_mode)) {
+    info.device = status.st_dev;
+    info.inode = status.st_ino;
+    info.file_bytes = static_cast<std::uint64_t>(status.st_size);
+    if (::pread(data.get(), &prefix, sizeof prefix, 0) == sizeof prefix && prefix.magic == kDataMagic)
+      info.layout_version = prefix.layout_version;
+  }
+  if (::lstat(control_path(directory, topic).c_str(), &status) == 0 && S_ISREG(status.st_mode))
+    info.file_bytes += static_cast<std::uint64_t>(status.st_size);
   return info;
 }
 
@@ -171,3 +213,34 @@ bool anyone_keeps(const Segment& segment) {
 }
 
 }  // namespace ringway::detail
+
+namespace ringway {
+
+std::uint64_t LatencyHistogram::total() const {
+  return std::accumulate(counts.begin(), counts.end(), std::uint64_t{0});
+}
+
+std::uint64_t LatencyHistogram::percentile_ns(double share) const {
+  const double wanted = share * static_cast<double>(total());
+  double below = 0;
+  for (std::size_t bucket = 0; bucket < counts.size(); ++bucket) {
+    const auto here = static_cast<double>(counts[bucket]);
+    if (here > 0 && below + here >= wanted) {
+      const auto start = static_cast<double>(detail::histogram_bucket_start(bucket));
+      const auto end = static_cast<double>(detail::histogram_bucket_start(bucket + 1));
+      return static_cast<std::uint64_t>(start + (end - start) * std::max(wanted - below, 0.0) / here);
+    }
+    below += here;
+  }
+  return 0;
+}
+
+LatencyHistogram LatencyHistogram::since(const LatencyHistogram& before) const {
+  LatencyHistogram rest = *this;
+  const std::size_t both = std::min(counts.size(), before.counts.size());
+  for (std::size_t bucket = 0; bucket < both; ++bucket)
+    rest.counts[bucket] -= std::min(rest.counts[bucket], before.counts[bucket]);
+  return rest;
+}
+
+}  // namespace ringway

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <string>
+#include <unordered_map>
 
 #include "ringway/info.hpp"
 #include "segment.hpp"
@@ -14,16 +15,27 @@ namespace ringway::detail {
 std::string read_name(const std::array<std::atomic<std::uint64_t>, kNameWords>& words);
 void write_name(std::array<std::atomic<std::uint64_t>, kNameWords>& words, const std::string& name);
 
-// A snapshot. Never throws for what the tables hold; `problem` says what could not be read.
+// Stopped by a signal or a debugger, as far as /proc tells; for display. Each process is looked at once.
+class Processes {
+ public:
+  bool stopped(std::int32_t pid);
+
+ private:
+  std::unordered_map<std::int32_t, bool> known_;
+};
+
+// A snapshot. Never throws for what the tables hold.
+TopicInfo inspect(const Segment& segment, const std::string& topic, Prober& publishers, Prober& subscribers,
+                  Processes& processes);
 TopicInfo inspect(const Segment& segment, const std::string& topic);
+
+// What can be told of a topic that cannot be opened, of any layout version.
+TopicInfo unreadable(const std::string& directory, const std::string& topic, const std::string& problem);
 
 // Throws Error busy, naming who is attached or what is unread. REQUIRES: both table locks.
 void refuse_if_used(const Segment& segment, const std::string& topic);
 
 // A live publisher or ephemeral subscriber. REQUIRES: both table locks.
 bool anyone_keeps(const Segment& segment);
-
-// Stopped by a signal or a debugger, as far as /proc tells; for display.
-bool is_stopped(std::int32_t pid);
 
 }  // namespace ringway::detail

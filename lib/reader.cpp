@@ -44,6 +44,20 @@ void add_lost(ReaderCore& core, std::uint64_t missing) noexcept {
   lost.store(lost.load(std::memory_order_relaxed) + missing, std::memory_order_relaxed);
 }
 
+// Counts the message found in the subscription's histogram. Its own words, by one reader: relaxed, for display.
+void record_latency(const ReaderCore& core) noexcept {
+  const auto now = static_cast<std::uint64_t>(monotonic_ns());
+  const std::uint64_t stamp = core.copied.stamp;
+  auto& count = core.ring.memory().subscription(core.slot).histogram[histogram_bucket(now > stamp ? now - stamp : 0)];
+  count.store(count.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+}
+
+// What every message that is not found directly is counted in.
+void arrive(ReaderCore& core) noexcept {
+  if (!core.in_place) account(core);
+  if (core.attachment->timed) record_latency(core);
+}
+
 // ok: as find_slowly; would_block: nothing there; corrupt.
 Code look_once(ReaderCore& core) noexcept {
   Found& found = core.copied;
@@ -52,10 +66,10 @@ Code look_once(ReaderCore& core) noexcept {
     const Look look = core.in_place ? core.ring.look(found) : core.ring.copy(found, attachment.buffer.get());
     switch (look) {
       case Look::message:
-        if (core.in_place)
+        if (core.direct)
           core.ring.go_on_at(found.position);
         else
-          account(core);
+          arrive(core);
         return fail(core, Code::ok);
       case Look::corrupt:
         return corrupt(core, "data file: size, extent and kind of a frame", found.size, core.ring.memory().max_extent);
@@ -238,7 +252,7 @@ Code find_slowly(ReaderCore& core, std::int64_t timeout) noexcept {
     const Code waited = wait_for_message(core, deadline, first);
     first = false;
     if (waited != Code::ok) return fail(core, waited);
-    if (core.in_place && core.ring.here()) return fail(core, Code::ok);
+    if (core.direct && core.ring.here()) return fail(core, Code::ok);
   }
 }
 

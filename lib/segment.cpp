@@ -155,6 +155,7 @@ void write_data(const Descriptor& file, const TopicSpec& spec, std::uint64_t epo
   static_assert(sizeof(Head) == kMarksOffset);
   TopicHeader& header = head.header;
   header.prefix = prefix_of(kDataMagic, data_bytes(spec.limits), epoch, control_inode);
+  if (spec.latency) header.prefix.optional_features |= kLatencyFeature;
   header.capacity_bytes = spec.limits.capacity_bytes;
   header.first_position = spec.first_position;
   header.payload_offset = spec.payload_offset();

@@ -24,6 +24,7 @@ struct TopicSpec {
   bool exclusive = false;
   bool stamped = false;
   bool temporary = false;
+  bool latency = false;
   std::uint32_t payload_alignment = 8;
   std::uint64_t type_size = 0;  // 0: bytes
   std::uint64_t type_alignment = 1;

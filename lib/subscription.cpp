@@ -188,6 +188,8 @@ std::unique_ptr<ReaderCore> attach_once(const std::shared_ptr<BusState>& bus, co
     const Segment& segment = *attachment.segment;
     const SegmentMemory& memory = segment.memory();
     core->ring.attach(memory, 0);
+    attachment.timed = segment.geometry().spec.latency;
+    core->direct = core->in_place && !attachment.timed;
     if (!core->in_place) prepare_copies(*core);
     bool found_place = true;
     const bool stood = with_table_lock(segment, segment.control_file(), topic, patience, [&](KernelLocks&) {

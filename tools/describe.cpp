@@ -4,37 +4,12 @@
 #include <fmt/format.h>
 
 #include <ctime>
-#include <numeric>
-#include <string_view>
 
-#include "text.hpp"
+#include "look/findings.hpp"
+#include "look/words.hpp"
 
 namespace ringway::tool {
 namespace {
-
-std::string with_pid(const PublisherInfo& publisher) {
-  return fmt::format("{} (pid {}{})", name_of(publisher), publisher.pid, publisher.stopped ? ", stopped" : "");
-}
-
-std::chrono::nanoseconds since(std::uint64_t then_ns, std::uint64_t now_ns) {
-  return std::chrono::nanoseconds(now_ns > then_ns ? static_cast<std::int64_t>(now_ns - then_ns) : 0);
-}
-
-// "subscription billing, 1.0 MiB behind, owner stopped": who is in a waiting publisher's way.
-std::string in_the_way(const TopicInfo& topic, const PublisherInfo& waiting) {
-  for (const auto& subscription : topic.subscriptions) {
-    if (name_of(subscription) != waiting.waiting_for) continue;
-    std::string owner = "nobody attached";
-    if (subscription.attached) owner = subscription.stopped ? "owner stopped" : "owner alive";
-    if (subscription.attached) owner += fmt::format(" (pid {})", subscription.pid);
-    return fmt::format("{}, {} behind, {}", waiting.waiting_for, bytes_text(subscription.lag_bytes), owner);
-  }
-  for (const auto& publisher : topic.publishers) {
-    if (name_of(publisher) == waiting.waiting_for && publisher.open_claim)
-      return fmt::format("the open claim of {}", with_pid(publisher));
-  }
-  return waiting.waiting_for.empty() ? "somebody who has just left" : waiting.waiting_for;
-}
 
 std::string time_text(std::uint64_t realtime_ns) {
   const auto seconds = static_cast<std::time_t>(realtime_ns / 1'000'000'000);
@@ -78,55 +53,7 @@ std::string subscription_table(const TopicInfo& topic) {
 
 }  // namespace
 
-std::string name_of(const PublisherInfo& publisher) {
-  if (publisher.name.empty()) return fmt::format("publisher in slot {}", publisher.slot);
-  return "publisher " + publisher.name;
-}
-
-std::string name_of(const SubscriptionInfo& subscription) {
-  if (subscription.name.empty()) return fmt::format("subscription in slot {}", subscription.slot);
-  return "subscription " + subscription.name;
-}
-
-std::string reliability_text(const SubscriptionInfo& subscription) {
-  if (subscription.max_lag_bytes != 0) return "lag of " + bytes_text(subscription.max_lag_bytes);
-  return std::string(text_of(subscription.reliability));
-}
-
-std::string owner_text(const SubscriptionInfo& subscription) {
-  if (!subscription.attached) return "nobody";
-  std::string text = fmt::format("pid {}", subscription.pid);
-  if (subscription.stopped) return text + ", stopped";
-  return subscription.sleeping ? text + ", sleeps" : text;
-}
-
-std::uint64_t messages_of(const TopicInfo& topic) {
-  return std::accumulate(topic.publishers.begin(), topic.publishers.end(), std::uint64_t{0},
-                         [](std::uint64_t sum, const PublisherInfo& publisher) { return sum + publisher.messages; });
-}
-
-std::uint64_t monotonic_now() {
-  return static_cast<std::uint64_t>(std::chrono::steady_clock::now().time_since_epoch().count());
-}
-
-std::vector<std::string> findings(const TopicInfo& topic, std::uint64_t now_ns) {
-  std::vector<std::string> found;
-  for (const auto& publisher : topic.publishers) {
-    if (publisher.waiting_ns) {
-      found.push_back(fmt::format("blocked: {} for {} by {}", with_pid(publisher),
-                                  duration_text(since(*publisher.waiting_ns, now_ns)), in_the_way(topic, publisher)));
-    }
-    if (!publisher.alive && publisher.open_claim) {
-      found.push_back(fmt::format("dead: {} left an open claim of {} at position {}; readers wait there",
-                                  with_pid(publisher), bytes_text(publisher.open_claim_bytes), *publisher.open_claim));
-    }
-  }
-  if (topic.lock_blocked)
-    found.emplace_back("locked: somebody is attaching or repairing just now; others who attach wait");
-  return found;
-}
-
-std::string describe(const TopicInfo& topic, std::uint64_t now_ns) {
+std::string describe(const TopicInfo& topic) {
   std::string text = fmt::format("topic        {}\n", topic.name);
   if (!topic.problem.empty())
     return text + fmt::format("layout       {}\nproblem      {}\n", topic.layout_version, topic.problem);
@@ -145,10 +72,12 @@ std::string describe(const TopicInfo& topic, std::uint64_t now_ns) {
                       topic.device, topic.inode, topic.layout_version, time_text(topic.created_ns));
   if (!topic.publishers.empty()) text += '\n' + publisher_table(topic);
   if (!topic.subscriptions.empty()) text += '\n' + subscription_table(topic);
-  const auto found = findings(topic, now_ns);
-  if (!found.empty()) text += '\n';
-  for (const auto& finding : found) text += finding + '\n';
-  return text;
+  std::string found;
+  for (const auto& publisher : topic.publishers)
+    if (publisher.waiting_ns) found += fmt::format("blocked: {}\n", blocked_text(topic, publisher));
+  for (const Finding& finding : findings_of(topic))
+    if (finding.id != "held-back") found += fmt::format("{}: {}\n", text_of(finding.severity), finding.text);
+  return found.empty() ? text : text + '\n' + found;
 }
 
 }  // namespace ringway::tool

@@ -7,6 +7,7 @@
 
 #include "cli.hpp"
 #include "describe.hpp"
+#include "look/json.hpp"
 #include "stop.hpp"
 #include "text.hpp"
 
@@ -61,7 +62,7 @@ int list(const Place& place, bool json) {
 
 int show(const Place& place, const std::string& name, bool json) {
   const TopicInfo topic = place.open().topic(name);
-  print(json ? json_of(topic).dump(2) + '\n' : describe(topic, monotonic_now()));
+  print(json ? json_of(topic).dump(2) + '\n' : describe(topic));
   return kDone;
 }
 
@@ -73,7 +74,7 @@ int watch(const Place& place, const std::string& name, bool json) {
   const std::string gap = clear.empty() && !json ? "\n" : "";
   do {
     const TopicInfo topic = bus.topic(name);
-    print(clear + (json ? json_of(topic).dump() + '\n' : describe(topic, monotonic_now())) + gap);
+    print(clear + (json ? json_of(topic).dump() + '\n' : describe(topic)) + gap);
   } while (sleep_unless_stopped(1s));
   return kDone;
 }

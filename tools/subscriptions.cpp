@@ -5,8 +5,9 @@
 #include <algorithm>
 
 #include "cli.hpp"
-#include "describe.hpp"
 #include "flags.hpp"
+#include "look/json.hpp"
+#include "look/words.hpp"
 
 namespace ringway::tool {
 namespace {

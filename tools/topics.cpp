@@ -47,6 +47,7 @@ void add_create(CLI::App& app, Action& action) {
     bool exclusive = false;
     bool stamped = false;
     bool temporary = false;
+    bool latency = false;
     TopicOptions wanted;
   };
   auto options = std::make_shared<Wanted>();
@@ -61,6 +62,7 @@ void add_create(CLI::App& app, Action& action) {
   create->add_option("--max-subscriptions", wanted.max_subscriptions, "Durable and ephemeral (64)")->type_name("N");
   create->add_option("--align", wanted.payload_alignment, "Of payloads, in bytes (8)")->type_name("N");
   create->add_flag("--stamped", options->stamped, "Messages carry the time of their commit");
+  create->add_flag("--latency", options->latency, "Stamped, and subscriptions count the times from commit to receive");
   create->add_flag("--temporary", options->temporary, "Removed with its last publisher or unnamed subscriber");
   add_parsed(*create, "--access", wanted.access, parse_access,
              "publish=WHO,subscribe=WHO,observe=WHO: owner, group, everyone")
@@ -72,6 +74,7 @@ void add_create(CLI::App& app, Action& action) {
       if (options->exclusive) all.publishers = Publishers::exclusive;
       if (options->stamped) all.stamped = true;
       if (options->temporary) all.temporary = true;
+      if (options->latency) all.latency = true;
       if (!options->unix_group.empty()) {
         if (!all.access) all.access.emplace();
         all.access->unix_group = options->unix_group;

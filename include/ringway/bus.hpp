@@ -19,6 +19,7 @@
 #include "ringway/options.hpp"
 #include "ringway/publisher.hpp"
 #include "ringway/subscriber.hpp"
+#include "ringway/watch.hpp"
 
 namespace ringway {
 
@@ -85,6 +86,8 @@ class RINGWAY_EXPORT Bus {
   // Snapshots.
   [[nodiscard]] std::vector<TopicInfo> topics() const;
   [[nodiscard]] TopicInfo topic(std::string_view name) const;
+  // The same again and again, cheaply: of all topics, or of one.
+  [[nodiscard]] Watch watch(std::string_view topic = {}) const;
   [[nodiscard]] const std::string& directory() const noexcept;
 
   // Every call of a waiting form (x(...), x(..., timeout)) on a handle of this bus, under way or later, returns

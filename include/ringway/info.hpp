@@ -8,9 +8,21 @@
 #include <string>
 #include <vector>
 
+#include "ringway/detail/export.hpp"
 #include "ringway/options.hpp"
 
 namespace ringway {
+
+// Times from commit to receive, as a subscription counts them: two buckets an octave, so that a percentile is good to some
+// 20 %. Empty: the topic does not record them.
+struct LatencyHistogram {
+  std::vector<std::uint64_t> counts = {};
+  [[nodiscard]] RINGWAY_EXPORT std::uint64_t total() const;
+  // The time in ns that `share` (0 to 1) of all stay below; 0 if there are none.
+  [[nodiscard]] RINGWAY_EXPORT std::uint64_t percentile_ns(double share) const;
+  // What came after `before` was taken.
+  [[nodiscard]] RINGWAY_EXPORT LatencyHistogram since(const LatencyHistogram& before) const;
+};
 
 struct PublisherInfo {
   std::uint32_t slot = 0;
@@ -20,10 +32,14 @@ struct PublisherInfo {
   bool stopped = false;        // by a signal or a debugger, as far as /proc tells
   std::uint64_t messages = 0;  // committed in this slot, since the topic was created
   std::uint64_t bytes = 0;
-  std::optional<std::uint64_t> waiting_ns;  // waits for space since then (CLOCK_MONOTONIC)
-  std::string waiting_for;                  // the subscription or publisher in its way
-  std::optional<std::uint64_t> open_claim;  // position of a claim under way
+  std::optional<std::uint64_t> waiting_ns;                // waits for space since then (CLOCK_MONOTONIC)
+  std::string waiting_for;                                // the subscription or publisher in its way
+  std::optional<std::uint32_t> waiting_for_subscription;  // its slot
+  std::optional<std::uint32_t> waiting_for_publisher;     // whose open claim it is
+  std::optional<std::uint64_t> open_claim;                // position of a claim under way
   std::uint64_t open_claim_bytes = 0;
+  std::optional<std::uint64_t>
+      open_claim_seen_ns;         // when a Watch first saw it (CLOCK_MONOTONIC): it is at least that old
   std::uint64_t max_retries = 0;  // the most times that one claim lost against other publishers
 };
 
@@ -43,14 +59,16 @@ struct SubscriptionInfo {
   std::int32_t pid = 0;   // of the owner; decides nothing
   bool stopped = false;
   std::vector<std::string> members = {};  // of a group
+  LatencyHistogram latency = {};          // since it was created
 };
 
 struct TopicInfo {
   std::string name;
-  std::uint32_t layout_version = 0;
-  std::string problem;    // not empty: why the rest could not be read
-  TopicOptions options;   // every field set
-  std::string type_name;  // empty and size 0: bytes
+  std::uint64_t seen_ns = 0;         // when this snapshot was taken (CLOCK_MONOTONIC)
+  std::uint32_t layout_version = 0;  // of any version; 0: no file of ours
+  std::string problem;               // not empty: why nothing but name, layout, sizes and inode could be read
+  TopicOptions options;              // every field set
+  std::string type_name;             // empty and size 0: bytes
   std::uint64_t type_size = 0;
   std::uint64_t type_alignment = 0;
   std::uint64_t type_fingerprint = 0;

@@ -37,8 +37,9 @@ struct ReaderCore {
   RingReader<SegmentMemory> ring;
   const std::atomic<std::uint32_t>* process = nullptr;  // 0 in a forked child
   const std::atomic<bool>* interrupted = nullptr;       // Bus::interrupt()
-  bool in_place = false;                        // reliable: views into the ring; else checked copies in `buffer`
-  Code code = Code::ok;                         // why the last call gave nothing
+  bool direct = false;    // in place, and find_slowly need not see every message: what the callers' own code finds
+  bool in_place = false;  // reliable: views into the ring; else checked copies in `buffer`
+  Code code = Code::ok;   // why the last call gave nothing
   std::uint32_t slot = kNoBlocker;              // of the subscription; none for an observer
   std::uint32_t references = 0;                 // the handle and its messages; one thread
   std::uint64_t views_begin = 0;                // the oldest view not released
@@ -69,7 +70,7 @@ struct ReaderCore {
   }
 };
 
-// Finds the next message, waiting up to `timeout` ns. ok: in place the next look gives it, else it is core.copied; if not ok,
+// Finds the next message, waiting up to `timeout` ns. ok: if `direct` the next look gives it, else it is core.copied; if not ok,
 // core.code and core.cause say why.
 RINGWAY_EXPORT Code find_slowly(ReaderCore& core, std::int64_t timeout) noexcept;
 // The message found was not handled: it comes again.
@@ -79,18 +80,18 @@ RINGWAY_EXPORT void close(ReaderCore* core) noexcept;
 RINGWAY_EXPORT Status seek(ReaderCore& core, From from) noexcept;
 RINGWAY_EXPORT Status refuse_length(ReaderCore& core, std::uint64_t length, std::uint64_t expected) noexcept;
 
-// In place `found` comes from the frame to the caller's registers: stored in the core by find_slowly, and read again in wider
+// If direct, `found` comes from the frame to the caller's registers: stored in the core by find_slowly, and read again in wider
 // pieces than it was stored in, it would stall the caller.
 [[gnu::always_inline]] inline Code find(ReaderCore& core, std::int64_t timeout, Found& found) noexcept {
   for (;;) {
-    if (core.in_place && !core.forked() && !core.stopped(timeout) &&
+    if (core.direct && !core.forked() && !core.stopped(timeout) &&
         core.views_end - core.views_begin < core.views_allowed && core.ring.look(found) == Look::message) [[likely]] {
       core.code = Code::ok;
       return Code::ok;
     }
     const Code code = find_slowly(core, timeout);
     if (code != Code::ok) return code;
-    if (core.in_place) continue;
+    if (core.direct) continue;
     found = core.copied;
     return Code::ok;
   }

@@ -150,7 +150,7 @@ std::size_t Reader::poll(Handler&& handler, std::size_t max, Timeout timeout) {
     }
     run.handled();
     if (++count == max) break;
-    if (core.in_place && core.ring.look(found) == detail::Look::message) [[likely]]
+    if (core.direct && core.ring.look(found) == detail::Look::message) [[likely]]
       continue;
     core.views_allowed = detail::kMaxViews;
     const Code code = detail::find(core, 0, found);

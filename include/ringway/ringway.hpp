@@ -9,6 +9,7 @@
 //   options.hpp     what can be chosen, with its defaults
 //   types.hpp       what a typed topic may carry
 //   info.hpp        what can be seen from outside
+//   watch.hpp       Watch: looking again and again
 //   error.hpp       Code, Status, Error
 //
 // Thread safety, progress, crash: see each header.
@@ -24,3 +25,4 @@
 #include "ringway/reader.hpp"
 #include "ringway/subscriber.hpp"
 #include "ringway/types.hpp"
+#include "ringway/watch.hpp"

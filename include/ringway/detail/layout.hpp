@@ -12,8 +12,10 @@
 // Thread safety: words that change after creation are atomics. Crash: each field says what a death leaves.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <atomic>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <initializer_list>
@@ -42,6 +44,7 @@ inline constexpr std::size_t kTypeNameBytes = 256;
 
 // Feature bits. An unknown required bit refuses the topic; an unknown optional one is ignored.
 inline constexpr std::uint64_t kKnownRequiredFeatures = 0;
+inline constexpr std::uint64_t kLatencyFeature = 1;  // optional, data: subscribers count receive - stamp in histograms
 
 // Kernel lock bytes, far past the end of either file: never data, only places to lock.
 inline constexpr std::uint64_t kCreatorByte = 1ULL << 62;                    // control: create, remove
@@ -177,7 +180,16 @@ struct alignas(kLine) WaitingLine {
 enum class SubscriptionState : std::uint32_t { free = 0, joining = 1, reliable = 2, lossy = 3, limited = 4 };
 enum class SubscriptionKind : std::uint32_t { none = 0, ephemeral = 1, durable = 2, group = 3 };
 
+// Two buckets an octave: below 64 ns, 64 to 95 ns, 96 to 127 ns, ... the last from 137 s.
 inline constexpr std::size_t kHistogramBuckets = 64;
+constexpr std::size_t histogram_bucket(std::uint64_t ns) {
+  if (ns < 64) return 0;
+  const auto octave = static_cast<std::size_t>(std::bit_width(ns)) - 1;
+  return std::min((octave - 6) * 2 + 1 + (ns >> (octave - 1) & 1), kHistogramBuckets - 1);
+}
+constexpr std::uint64_t histogram_bucket_start(std::size_t bucket) {  // ns
+  return bucket == 0 ? 0 : (2 + (bucket - 1) % 2) << (5 + (bucket - 1) / 2);
+}
 
 // Control file: a row of the subscription table; each line is written by the one named.
 struct alignas(kLine) SubscriptionSlot {
@@ -201,7 +213,7 @@ struct alignas(kLine) SubscriptionSlot {
   // By publishers.
   std::atomic<std::uint32_t> doorbell;  // the futex; incremented by whoever clears the parked bit
   std::array<std::byte, 60> reserved_doorbell;
-  // By its owner: log2 buckets of ns from stamp to receive.
+  // By its owner: how many messages took so long from stamp to receive.
   std::array<std::atomic<std::uint64_t>, kHistogramBuckets> histogram;
 };
 

@@ -1,5 +1,6 @@
-#include "describe.hpp"
-#include "text.hpp"
+#include "look/json.hpp"
+
+#include "look/words.hpp"
 
 namespace ringway::tool {
 namespace {
@@ -27,7 +28,8 @@ Json options_json(const TopicOptions& options) {
           {"temporary", or_null(options.temporary)},
           {"max_groups", or_null(options.max_groups)},
           {"max_members", or_null(options.max_members)},
-          {"max_in_flight", or_null(options.max_in_flight)}};
+          {"max_in_flight", or_null(options.max_in_flight)},
+          {"latency", or_null(options.latency)}};
 }
 
 Json publisher_json(const PublisherInfo& publisher) {
@@ -40,9 +42,20 @@ Json publisher_json(const PublisherInfo& publisher) {
           {"bytes", publisher.bytes},
           {"waiting_ns", or_null(publisher.waiting_ns)},
           {"waiting_for", publisher.waiting_for},
+          {"waiting_for_subscription", or_null(publisher.waiting_for_subscription)},
+          {"waiting_for_publisher", or_null(publisher.waiting_for_publisher)},
           {"open_claim", or_null(publisher.open_claim)},
           {"open_claim_bytes", publisher.open_claim_bytes},
+          {"open_claim_seen_ns", or_null(publisher.open_claim_seen_ns)},
           {"max_retries", publisher.max_retries}};
+}
+
+Json latency_json(const LatencyHistogram& latency) {
+  if (latency.counts.empty()) return {};
+  return {{"messages", latency.total()},
+          {"p50_ns", latency.percentile_ns(0.5)},
+          {"p99_ns", latency.percentile_ns(0.99)},
+          {"p999_ns", latency.percentile_ns(0.999)}};
 }
 
 template <class Info>
@@ -69,11 +82,13 @@ Json json_of(const SubscriptionInfo& subscription) {
           {"attached", subscription.attached},
           {"pid", subscription.pid},
           {"stopped", subscription.stopped},
-          {"members", subscription.members}};
+          {"members", subscription.members},
+          {"latency", latency_json(subscription.latency)}};
 }
 
 Json json_of(const TopicInfo& topic) {
   return {{"name", topic.name},
+          {"seen_ns", topic.seen_ns},
           {"layout_version", topic.layout_version},
           {"problem", topic.problem},
           {"options", options_json(topic.options)},
@@ -91,6 +106,16 @@ Json json_of(const TopicInfo& topic) {
           {"lock_blocked", topic.lock_blocked},
           {"publishers", array_of(topic.publishers, publisher_json)},
           {"subscriptions", array_of<SubscriptionInfo>(topic.subscriptions, json_of)}};
+}
+
+Json json_of(const Finding& finding) {
+  return {{"id", finding.id},
+          {"severity", text_of(finding.severity)},
+          {"topic", finding.topic},
+          {"about", finding.about},
+          {"text", finding.text},
+          {"next", finding.next},
+          {"since_ns", finding.since_ns}};
 }
 
 }  // namespace ringway::tool

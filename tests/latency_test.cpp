@@ -1,0 +1,93 @@
+// Latency inside: subscriptions of a topic with the option `latency` count the times from commit to receive.
+
+#include <gtest/gtest.h>
+
+#include <string>
+
+#include "ringway/detail/layout.hpp"
+#include "ringway/ringway.hpp"
+#include "support/thrown.hpp"
+
+namespace {
+
+using namespace ringway::literals;
+using ringway_test::thrown;
+
+ringway::SubscriptionInfo subscription_of(const ringway::Bus& bus, const std::string& topic) {
+  const auto subscriptions = bus.topic(topic).subscriptions;
+  EXPECT_EQ(subscriptions.size(), 1U);
+  return subscriptions.at(0);
+}
+
+// Every kind of subscription, by receive and by poll.
+TEST(LatencyTest, EachMessageReceivedIsCountedOnce) {
+  const auto bus = ringway::Bus::temporary();
+  const ringway::SubscriptionOptions kinds[] = {
+      {}, {.reliability = ringway::Reliability::lossy}, {.max_lag_bytes = 16_KiB}};
+  for (const auto& kind : kinds) {
+    bus.create_topic("t", {.capacity_bytes = 64_KiB, .latency = true});
+    EXPECT_EQ(bus.topic("t").options.stamped, true);
+    auto out = bus.publisher("t");
+    auto in = bus.subscriber("t", kind);
+    EXPECT_EQ(subscription_of(bus, "t").latency.total(), 0U);
+    for (int i = 0; i < 20; ++i) ASSERT_TRUE(out.publish(std::to_string(i)));
+    for (int i = 0; i < 10; ++i) {
+      const auto message = in.receive();
+      EXPECT_EQ(message.text(), std::to_string(i));
+    }
+    int next = 10;
+    EXPECT_EQ(in.poll([&](const ringway::Message& message) { EXPECT_EQ(message.text(), std::to_string(next++)); }, 64),
+              10U);
+    EXPECT_FALSE(in.try_receive());
+    const auto seen = subscription_of(bus, "t");
+    EXPECT_EQ(seen.latency.total(), 20U);
+    EXPECT_EQ(seen.received, 20U);
+    EXPECT_GT(seen.latency.percentile_ns(0.99), 0U);
+    bus.remove_topic("t");
+  }
+}
+
+TEST(LatencyTest, ViewsOfATopicThatCountsAreHeldAndReleasedAsOfAnyOther) {
+  const auto bus = ringway::Bus::temporary();
+  auto out = bus.publisher("t", {.topic = {.latency = true}});
+  auto in = bus.subscriber("t", {.name = "s"});
+  for (int i = 0; i < 3; ++i) ASSERT_TRUE(out.publish(std::to_string(i)));
+  auto first = in.receive();
+  auto second = in.receive();
+  EXPECT_EQ(first.text(), "0");
+  EXPECT_EQ(second.text(), "1");
+  second.release();
+  EXPECT_EQ(subscription_of(bus, "t").cursor, first.position());
+  first.release();
+  EXPECT_EQ(in.poll([](const ringway::Message&) { return false; }, 1), 0U);  // put back
+  const auto third = in.receive();
+  EXPECT_EQ(third.text(), "2");
+  EXPECT_TRUE(first.status() == ringway::Code::closed);
+}
+
+TEST(LatencyTest, ItIsOffUnlessAskedFor) {
+  const auto bus = ringway::Bus::temporary();
+  bus.create_topic("t", {.stamped = true});
+  auto out = bus.publisher("t");
+  auto in = bus.subscriber("t");
+  ASSERT_TRUE(out.publish("hello"));
+  EXPECT_TRUE(in.receive());
+  EXPECT_EQ(bus.topic("t").options.latency, false);
+  EXPECT_TRUE(subscription_of(bus, "t").latency.counts.empty());
+  EXPECT_EQ(thrown([&] { bus.create_topic("t", {.latency = true}); }).code, ringway::Code::mismatch);
+  EXPECT_EQ(thrown([&] { bus.create_topic("u", {.stamped = false, .latency = true}); }).code,
+            ringway::Code::invalid_argument);
+}
+
+TEST(LatencyTest, BucketsCoverEveryTimeOnceAndInOrder) {
+  namespace detail = ringway::detail;
+  EXPECT_EQ(detail::histogram_bucket(0), 0U);
+  EXPECT_EQ(detail::histogram_bucket(~0ULL), detail::kHistogramBuckets - 1);
+  for (std::size_t bucket = 1; bucket < detail::kHistogramBuckets; ++bucket) {
+    const std::uint64_t start = detail::histogram_bucket_start(bucket);
+    EXPECT_EQ(detail::histogram_bucket(start), bucket);
+    EXPECT_EQ(detail::histogram_bucket(start - 1), bucket - 1);
+  }
+}
+
+}  // namespace
