@@ -6,6 +6,7 @@
 #include <string>
 
 #include "inspect.hpp"
+#include "reboot.hpp"
 #include "repair.hpp"
 #include "ringway/error.hpp"
 
@@ -65,6 +66,7 @@ void own_publisher_slot(PublisherCore& core, const Segment& segment, std::uint32
   const std::uint64_t next =
       memory.exclusive ? settle_exclusive(memory) : memory.tail().load(std::memory_order_acquire);
   row.state.store(PublisherState::owned, std::memory_order_release);
+  mark_attached(segment);
   core.ring.attach(memory, slot, next);
 }
 
@@ -132,6 +134,7 @@ void close(PublisherCore* core) noexcept {
   PublisherSlot& row = memory.publisher(core->ring.slot());
   row.state.store(PublisherState::free, std::memory_order_release);  // its record is NONE: no claim is open
   attachment.life.end();
+  mark_left(*attachment.segment, attachment.publishers, attachment.subscribers);
   if (attachment.segment->geometry().spec.temporary)
     remove_if_unkept(*attachment.bus, attachment.topic, *attachment.segment);
 }

@@ -7,8 +7,11 @@
 #include <bit>
 #include <cerrno>
 #include <cstring>
+#include <tuple>
+#include <utility>
 
 #include "names.hpp"
+#include "reboot.hpp"
 #include "ringway/error.hpp"
 #include "segment.hpp"
 #include "text.hpp"
@@ -139,12 +142,14 @@ Geometry read_data_header(const Descriptor& file, std::uint64_t bytes, const std
   geometry.epoch = header.prefix.epoch;
   geometry.created_ns = header.created_ns;
   geometry.control_inode = header.prefix.control_inode;
+  geometry.discarded = header.discarded;
   return geometry;
 }
 
-// Gives its `removed`.
-bool check_control_header(const Descriptor& file, std::uint64_t bytes, const Geometry& geometry,
-                          const std::string& path, const std::string& topic) {
+// Gives its `removed`, and `boot`.
+std::pair<bool, std::uint64_t> check_control_header(const Descriptor& file, std::uint64_t bytes,
+                                                    const Geometry& geometry, const std::string& path,
+                                                    const std::string& topic) {
   ControlHeader header{};
   const std::uint64_t got = read_file(file, &header, sizeof header, path, topic);
   if (got < sizeof header)
@@ -163,7 +168,8 @@ bool check_control_header(const Descriptor& file, std::uint64_t bytes, const Geo
     throw Error(Code::corrupt, topic, path + " belongs to another topic than its data file; remove the topic");
   in_range(topic, path, "file_bytes", header.prefix.file_bytes, control_bytes(limits), control_bytes(limits));
   check_size(bytes, header.prefix.file_bytes, path, topic);
-  return header.removed.load(std::memory_order_relaxed) != 0;  // a copy of our own
+  return {header.removed.load(std::memory_order_relaxed) != 0,  // a copy of our own
+          header.boot.load(std::memory_order_relaxed)};         // as above
 }
 
 std::string type_text(std::string_view name, std::uint64_t size, std::uint64_t alignment, std::uint64_t fingerprint) {
@@ -327,7 +333,9 @@ std::optional<OpenFiles> open_files(const std::string& directory, const std::str
                       "a copied topic cannot be attached");
     return std::nullopt;
   }
-  files.removed = check_control_header(*control, control_size, files.geometry, files.control_file.path, topic);
+  std::tie(files.removed, files.used_boot) =
+      check_control_header(*control, control_size, files.geometry, files.control_file.path, topic);
+  files.boot = boot_of(*data, topic);
   files.data = std::move(*data);
   files.control = std::move(*control);
   return files;

@@ -142,6 +142,7 @@ TopicInfo inspect(const Segment& segment, const std::string& topic, Prober& publ
   info.created_ns = segment.geometry().created_ns;
   info.oldest = memory.oldest().load(std::memory_order_relaxed);  // a snapshot
   info.tail = visible_tail(memory);
+  info.discarded = segment.geometry().discarded;
   info.max_payload_bytes = memory.max_extent - memory.payload_offset;
   info.file_bytes = data_bytes(spec.limits) + control_bytes(spec.limits);
   info.device = segment.data_file().id.device;

@@ -167,6 +167,12 @@ void resume(ReaderCore& core) noexcept {
   SubscriptionSlot& row = memory.subscription(core.slot);
   const std::uint64_t cursor = row.cursor.load(std::memory_order_relaxed);  // the table lock
   core.ring.go_on_at(cursor);
+  const std::uint64_t told = row.discarded_from.load(std::memory_order_relaxed);   // as above
+  const std::uint64_t to_tell = row.discarded_to.load(std::memory_order_relaxed);  // as above
+  if (to_tell > told) {
+    core.lost = core.attachment->lost_away = to_tell - told;
+    row.discarded_from.store(to_tell, std::memory_order_relaxed);  // as above
+  }
   if (core.in_place) return;
   bool overtaken = false;
   for (int tries = 0; tries < 1000; ++tries) {
@@ -181,8 +187,8 @@ void resume(ReaderCore& core) noexcept {
     const std::uint64_t missing = sum(core.attachment->expected) - base - row.received.load(std::memory_order_relaxed) -
                                   row.lost.load(std::memory_order_relaxed);
     if (missing <= kSequenceMask / 2) {
-      core.attachment->lost_away = missing;
-      core.lost = missing;
+      core.attachment->lost_away += missing;
+      core.lost += missing;
       row.lost.store(row.lost.load(std::memory_order_relaxed) + missing, std::memory_order_relaxed);
     }
   }

@@ -17,6 +17,7 @@
 #include <cstring>
 #include <ctime>
 
+#include "reboot.hpp"
 #include "ringway/error.hpp"
 #include "text.hpp"
 
@@ -67,6 +68,12 @@ class Reservation {
   std::size_t taken_ = 0;
 };
 
+Prefix prefix_of(std::uint64_t magic, std::uint64_t bytes, std::uint64_t epoch, std::uint64_t control_inode) {
+  return {magic, kLayoutVersion, kByteOrder, layout_signature(), bytes, epoch, 0, 0, control_inode};
+}
+
+}  // namespace
+
 void write_all(const Descriptor& file, const void* from, std::size_t bytes, std::uint64_t offset,
                const std::string& topic) {
   const auto* at = static_cast<const std::byte*>(from);
@@ -79,12 +86,6 @@ void write_all(const Descriptor& file, const void* from, std::size_t bytes, std:
     bytes -= static_cast<std::size_t>(written);
   }
 }
-
-Prefix prefix_of(std::uint64_t magic, std::uint64_t bytes, std::uint64_t epoch, std::uint64_t control_inode) {
-  return {magic, kLayoutVersion, kByteOrder, layout_signature(), bytes, epoch, 0, 0, control_inode};
-}
-
-}  // namespace
 
 std::string data_path(const std::string& directory, const std::string& topic) {
   return directory + "/" + topic + ".data";
@@ -146,7 +147,7 @@ void write_control(const Descriptor& file, const TopicSpec& spec, std::uint64_t 
 }
 
 void write_data(const Descriptor& file, const TopicSpec& spec, std::uint64_t epoch, std::uint64_t control_inode,
-                const std::string& topic) {
+                const std::string& topic, std::uint64_t created_ns, std::uint64_t discarded) {
   struct Head {  // everything before the tables that is not zero
     TopicHeader header{};
     TailLine tail{};
@@ -174,9 +175,11 @@ void write_data(const Descriptor& file, const TopicSpec& spec, std::uint64_t epo
   std::copy_n(spec.type_name.begin(), std::min(spec.type_name.size(), kTypeNameBytes - 1), header.type_name.begin());
   timespec now{};
   ::clock_gettime(CLOCK_REALTIME, &now);
-  header.created_ns = static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<std::uint64_t>(now.tv_nsec);
-  if (const Descriptor boot = open_file("/proc/sys/kernel/random/boot_id", O_RDONLY))
-    if (::read(boot.get(), header.boot_id.data(), 36) != 36) header.boot_id.fill('\0');
+  if (created_ns == 0)
+    created_ns = static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<std::uint64_t>(now.tv_nsec);
+  header.created_ns = created_ns;
+  header.boot_id = boot_id(topic);
+  header.discarded = discarded;
   head.tail.tail.store(spec.first_position, std::memory_order_relaxed);      // nobody sees the file yet
   head.oldest.oldest.store(spec.first_position, std::memory_order_relaxed);  // as above
   write_all(file, &head, sizeof head, 0, topic);
@@ -197,7 +200,11 @@ struct Segment::Maps {
 };
 
 Segment::Segment(const OpenFiles& files, Role role, const std::string& topic)
-    : data_file_(files.data_file), control_file_(files.control_file), geometry_(files.geometry), maps_(new Maps) {
+    : data_file_(files.data_file),
+      control_file_(files.control_file),
+      geometry_(files.geometry),
+      boot_(files.boot),
+      maps_(new Maps) {
   const Limits& limits = geometry_.spec.limits;
   const auto data_mode = role == Role::publish ? ipc::read_write : ipc::read_only;
   const auto control_mode = role == Role::observe ? ipc::read_only : ipc::read_write;

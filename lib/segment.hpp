@@ -60,6 +60,7 @@ struct Geometry {
   std::uint64_t epoch = 0;
   std::uint64_t created_ns = 0;
   std::uint64_t control_inode = 0;
+  std::uint64_t discarded = 0;  // messages
 };
 
 // The two files of one topic, open and compared.
@@ -69,7 +70,9 @@ struct OpenFiles {
   File data_file;
   File control_file;
   Geometry geometry;
-  bool removed = false;  // a removal has begun
+  bool removed = false;         // a removal has begun
+  std::uint64_t boot = 0;       // of this kernel; 0: the file system does not outlive it
+  std::uint64_t used_boot = 0;  // ControlHeader::boot as it was
 };
 
 std::string data_path(const std::string& directory, const std::string& topic);
@@ -87,8 +90,12 @@ std::optional<OpenFiles> open_files(const std::string& directory, const std::str
 Descriptor make_file(const std::string& directory, std::uint64_t bytes, mode_t mode, gid_t group,
                      const std::string& topic);
 void write_control(const Descriptor& file, const TopicSpec& spec, std::uint64_t epoch, const std::string& topic);
+// `created_ns` 0: now.
 void write_data(const Descriptor& file, const TopicSpec& spec, std::uint64_t epoch, std::uint64_t control_inode,
-                const std::string& topic);
+                const std::string& topic, std::uint64_t created_ns = 0, std::uint64_t discarded = 0);
+// Throws Error system.
+void write_all(const Descriptor& file, const void* from, std::size_t bytes, std::uint64_t offset,
+               const std::string& topic);
 // 0, or errno.
 int link_file(const Descriptor& file, const std::string& path) noexcept;
 
@@ -107,6 +114,7 @@ class Segment {
   [[nodiscard]] const Geometry& geometry() const { return geometry_; }
   [[nodiscard]] const File& data_file() const { return data_file_; }
   [[nodiscard]] const File& control_file() const { return control_file_; }
+  [[nodiscard]] std::uint64_t boot() const { return boot_; }  // as OpenFiles
   // The name still means these two files.
   [[nodiscard]] bool standing() const noexcept;
 
@@ -115,6 +123,7 @@ class Segment {
   File data_file_;
   File control_file_;
   Geometry geometry_;
+  std::uint64_t boot_;
   SegmentMemory memory_;
   std::unique_ptr<Maps> maps_;
 };

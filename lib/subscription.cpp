@@ -6,6 +6,7 @@
 
 #include "attachment.hpp"
 #include "inspect.hpp"
+#include "reboot.hpp"
 #include "repair.hpp"
 #include "ringway/error.hpp"
 #include "text.hpp"
@@ -107,6 +108,8 @@ void write_row(const SegmentMemory& memory, std::uint32_t slot, const Subscripti
   row.wanted.store(static_cast<std::uint32_t>(state_for(options)), std::memory_order_relaxed);
   row.received.store(0, std::memory_order_relaxed);
   row.lost.store(0, std::memory_order_relaxed);
+  row.discarded_from.store(0, std::memory_order_relaxed);
+  row.discarded_to.store(0, std::memory_order_relaxed);
   row.backstops.store(0, std::memory_order_relaxed);
   row.base.store(kUnknown, std::memory_order_relaxed);
   for (auto& bucket : row.histogram) bucket.store(0, std::memory_order_relaxed);
@@ -202,6 +205,7 @@ std::unique_ptr<ReaderCore> attach_once(const std::shared_ptr<BusState>& bus, co
       row.incarnation.fetch_add(1, std::memory_order_relaxed);                           // the table lock
       row.pid.store(static_cast<std::uint32_t>(::getpid()), std::memory_order_relaxed);  // display only
       row.owned.store(1, std::memory_order_release);  // Death after it: an owned, dead row
+      mark_attached(segment);
       core->slot = taken.slot;
       core->received = row.received.load(std::memory_order_relaxed);  // the table lock
       if (resumes) {
@@ -211,7 +215,10 @@ std::unique_ptr<ReaderCore> attach_once(const std::shared_ptr<BusState>& bus, co
         if (from.place() == From::Place::automatic) from = options.name.empty() ? From::newest : From::oldest;
         found_place = join(*core, from);
         if (found_place) note_base(*core);
-        if (!found_place) free_subscription(memory, taken.slot);
+        if (found_place) return;
+        free_subscription(memory, taken.slot);
+        attachment.life.end();
+        mark_left(segment, attachment.publishers, attachment.subscribers);
       }
     });
     if (!found_place)
@@ -329,6 +336,7 @@ void close(ReaderCore* core) noexcept {
   else
     row.owned.store(0, std::memory_order_release);  // pairs with the next attach
   attachment.life.end();
+  mark_left(*attachment.segment, attachment.publishers, attachment.subscribers);
   if (attachment.segment->geometry().spec.temporary)
     remove_if_unkept(*attachment.bus, attachment.topic, *attachment.segment);
 }

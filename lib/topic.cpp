@@ -12,6 +12,7 @@
 #include <new>
 
 #include "inspect.hpp"
+#include "reboot.hpp"
 #include "ringway/error.hpp"
 #include "uncancelled.hpp"
 
@@ -191,7 +192,15 @@ OpenFiles open_topic(const BusState& bus, const std::string& topic, Role role, c
   for (;;) {
     bool lock_busy = false;
     if (auto files = open_files(bus.directory(), topic, role, bus.owner())) {
-      if (!files->removed) return std::move(*files);
+      if (!files->removed && (role == Role::observe || !is_from_another_boot(*files))) return std::move(*files);
+      if (!files->removed) {
+        const Discard answer = discard_contents(bus.directory(), topic, bus.owner());
+        if (answer == Discard::living) return std::move(*files);
+        if (answer == Discard::busy)
+          patience.wait("another process has held a lock of " + data_path(bus.directory(), topic) +
+                        " for the whole attach_timeout (it discards what an earlier boot left, or is stopped there)");
+        continue;
+      }
       lock_busy = spec != nullptr && !finish_removal(*files);
     }
     if (spec == nullptr && !wait)
@@ -256,6 +265,7 @@ std::optional<std::string> try_remove(const BusState& bus, const std::string& to
     if (const int error = half ? would_unlink(*half) : 0;
         error != 0 && error != ENOENT)  // gone: its other remover's work
       throw system_error(topic, "cannot remove " + half->path + " (the directory's owner, or the file's, can)", error);
+  ::unlink(next_data_path(bus.directory(), topic).c_str());  // of one who died while discarding
   const int failed =
       unlink_both(data.value_or(File{data_name, {}}), control.value_or(File{control_name, {}}), files.has_value());
   if (failed != 0) throw system_error(topic, "cannot remove its files in " + bus.directory(), failed);

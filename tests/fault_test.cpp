@@ -83,6 +83,13 @@ void create_with_the_dead(const Bus& bus) {
   memory.subscription(0).state.store(SubscriptionState::reliable);
 }
 
+// In use in another boot, and nobody has said since that all have left.
+void create_in_another_boot(const Bus& bus) {
+  bus.create_subscription("t", "s", {.topic = kSmall});
+  EXPECT_TRUE(bus.publisher("t").publish("old"));
+  ringway_test::map_topic(bus.directory(), "t", ringway::detail::Role::publish)->memory().control->boot = 4097;
+}
+
 // The whole ring, so that the publisher meets the dead.
 void publish_a_lap(const Bus& bus) {
   auto out = bus.publisher("t", {.attach_timeout = kPatience});
@@ -121,6 +128,8 @@ std::vector<Attempt> attempts() {
        },
        true},
       {"settle the dead", create_with_the_dead, publish_a_lap},
+      {"discard what another boot left", create_in_another_boot,
+       [](const Bus& bus) { auto out = bus.publisher("t", {.attach_timeout = kPatience}); }},
       {"clear half a topic",
        [](const Bus& bus) {
          create(bus);
@@ -277,7 +286,7 @@ TEST_P(FaultTest, OfAnAllocationIsToldAndUndone) {
   EXPECT_LT(allocation, 10'000U) << attempt.what;
 }
 
-INSTANTIATE_TEST_SUITE_P(Each, FaultTest, testing::Range<std::size_t>(0, 16), [](const auto& instance) {
+INSTANTIATE_TEST_SUITE_P(Each, FaultTest, testing::Range<std::size_t>(0, 17), [](const auto& instance) {
   std::string name = attempts()[instance.param].what;
   std::replace(name.begin(), name.end(), ' ', '_');
   return name;

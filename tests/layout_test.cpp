@@ -77,6 +77,7 @@ const std::vector<Field>& fields() {
       FIELD(TopicHeader, type_name),
       FIELD(TopicHeader, created_ns),
       FIELD(TopicHeader, boot_id),
+      FIELD(TopicHeader, discarded),
       FIELD(TopicHeader, reserved),
       FIELD(TailLine, tail),
       FIELD(TailLine, reserved),
@@ -108,9 +109,10 @@ const std::vector<Field>& fields() {
       FIELD(ControlHeader, reserved_word),
       FIELD(ControlHeader, reserved),
       FIELD(ControlHeader, removed),
-      FIELD(ControlHeader, clean),
       FIELD(ControlHeader, subscriptions_used),
       FIELD(ControlHeader, had_durable),
+      FIELD(ControlHeader, reserved_small),
+      FIELD(ControlHeader, boot),
       FIELD(ControlHeader, reserved_lines),
       FIELD(BitWords, word),
       FIELD(WaitingLine, position),
@@ -133,6 +135,8 @@ const std::vector<Field>& fields() {
       FIELD(SubscriptionSlot, received),
       FIELD(SubscriptionSlot, lost),
       FIELD(SubscriptionSlot, base),
+      FIELD(SubscriptionSlot, discarded_from),
+      FIELD(SubscriptionSlot, discarded_to),
       FIELD(SubscriptionSlot, reserved_owner),
       FIELD(SubscriptionSlot, doorbell),
       FIELD(SubscriptionSlot, reserved_doorbell),
@@ -231,7 +235,8 @@ TopicHeader 1024
   type_name 144 256
   created_ns 400 8
   boot_id 408 40
-  reserved 448 576
+  discarded 448 8
+  reserved 456 568
 TailLine 128
   tail 0 8
   reserved 8 56
@@ -267,10 +272,11 @@ ControlHeader 512
   reserved_word 92 4
   reserved 96 32
   removed 128 4
-  clean 132 4
-  subscriptions_used 136 4
-  had_durable 140 4
-  reserved_lines 144 368
+  subscriptions_used 132 4
+  had_durable 136 4
+  reserved_small 140 4
+  boot 144 8
+  reserved_lines 152 360
 BitWords 64
   word 0 64
 WaitingLine 64
@@ -295,7 +301,9 @@ SubscriptionSlot 768
   received 144 8
   lost 152 8
   base 160 8
-  reserved_owner 168 24
+  discarded_from 168 8
+  discarded_to 176 8
+  reserved_owner 184 8
   doorbell 192 4
   reserved_doorbell 196 60
   histogram 256 512
@@ -346,7 +354,7 @@ TEST(LayoutTest, EverySizeAndOffsetIsAsWrittenDown) {
 
 TEST(LayoutTest, TheSignatureIsAsWrittenDown) {
   EXPECT_EQ(kLayoutVersion, 1U);
-  EXPECT_EQ(layout_signature(), 0xCEC4'929C'99DB'46AAU) << kBump;
+  EXPECT_EQ(layout_signature(), 0x1EE9'9B22'9BB1'6579U) << kBump;
   EXPECT_EQ(kDataMagic, 0x4459'4157'474E'4952U);
   EXPECT_EQ(kControlMagic, 0x4359'4157'474E'4952U);
   EXPECT_EQ(kByteOrder, 0x0102'0304U);
@@ -507,6 +515,7 @@ TEST_F(FlipTest, EveryBitOfADataHeaderIsCheckedOrHarmless) {
   EXPECT_FLIPS("data", TopicHeader, type_name, Outcome::refused_or_works);
   EXPECT_FLIPS("data", TopicHeader, created_ns, Outcome::works);
   EXPECT_FLIPS("data", TopicHeader, boot_id, Outcome::works);
+  EXPECT_FLIPS("data", TopicHeader, discarded, Outcome::works);
   EXPECT_FLIPS("data", TopicHeader, reserved, Outcome::works);
 }
 
@@ -520,9 +529,10 @@ TEST_F(FlipTest, EveryBitOfAControlHeaderIsCheckedOrHarmless) {
   EXPECT_FLIPS("control", ControlHeader, max_in_flight, Outcome::refused);
   EXPECT_FLIPS("control", ControlHeader, reserved_word, Outcome::works);
   EXPECT_FLIPS("control", ControlHeader, reserved, Outcome::works);
-  EXPECT_FLIPS("control", ControlHeader, clean, Outcome::works);
   EXPECT_FLIPS("control", ControlHeader, subscriptions_used, Outcome::works);
   EXPECT_FLIPS("control", ControlHeader, had_durable, Outcome::works);
+  EXPECT_FLIPS("control", ControlHeader, reserved_small, Outcome::works);
+  EXPECT_FLIPS("control", ControlHeader, boot, Outcome::works);
   EXPECT_FLIPS("control", ControlHeader, reserved_lines, Outcome::works);
 }
 

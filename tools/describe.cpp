@@ -68,6 +68,8 @@ std::string describe(const TopicInfo& topic) {
   text += fmt::format("messages     {} published; positions {} to {} are in the ring{}{}\n", messages_of(topic),
                       topic.oldest, topic.tail, options.stamped.value_or(false) ? ", stamped" : "",
                       options.temporary.value_or(false) ? "; temporary" : "");
+  if (topic.discarded != 0)
+    text += fmt::format("discarded    {}, in use when the machine stopped\n", count_text(topic.discarded, "message"));
   text += fmt::format("files        {}, device {} inode {}, layout {}, created {}\n", bytes_text(topic.file_bytes),
                       topic.device, topic.inode, topic.layout_version, time_text(topic.created_ns));
   if (!topic.publishers.empty()) text += '\n' + publisher_table(topic);

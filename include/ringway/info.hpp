@@ -75,6 +75,7 @@ struct TopicInfo {
   std::uint64_t created_ns = 0;  // CLOCK_REALTIME
   std::uint64_t tail = 0;        // position of the next message
   std::uint64_t oldest = 0;      // the oldest position that is safe to read
+  std::uint64_t discarded = 0;   // messages that were not kept across reboots; each subscription's are in its `lost`
   std::uint64_t max_payload_bytes = 0;
   std::uint64_t file_bytes = 0;  // both files
   std::uint64_t device = 0;

@@ -60,7 +60,7 @@ class RINGWAY_EXPORT Reader {
   // Goes on elsewhere. Status: ok; busy (views are held); invalid_argument (no message starts at that position);
   // topic_gone, forked, closed.
   [[nodiscard]] Status seek(From from) noexcept { return core_ ? detail::seek(*core_, from) : Status(Code::closed); }
-  // Messages lost since this handle was opened.
+  // Messages lost since this handle was opened, with what was discarded before because of a reboot.
   [[nodiscard]] std::uint64_t lost() const noexcept { return core_ ? core_->lost : 0; }
   // Position of the next message to receive.
   [[nodiscard]] std::uint64_t position() const noexcept { return core_ ? core_->ring.next() : 0; }

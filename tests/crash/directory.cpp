@@ -1,11 +1,15 @@
 // Creating, removing and leaving a topic. What a death leaves is names in a directory, so the points are the system calls;
 // each is a kill for real, since a nameless file dies with its process.
+#include <dlfcn.h>
+#include <linux/magic.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <filesystem>
 #include <optional>
 #include <set>
 #include <string>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -13,7 +17,17 @@
 #include "crash/reporter.hpp"
 #include "crash/survivor.hpp"
 #include "crash/traced.hpp"
+#include "reboot.hpp"
+#include "support/ring_fixture.hpp"
 #include "support/scratch.hpp"
+
+// The library is linked into this program, and is told that it is on a disk: what is done for a reboot is stepped through too.
+extern "C" int fstatfs(int file, struct statfs* status) noexcept {
+  static auto* const next = reinterpret_cast<decltype(&fstatfs)>(::dlsym(RTLD_NEXT, "fstatfs"));
+  const int result = next(file, status);
+  status->f_type = EXT4_SUPER_MAGIC;
+  return result;
+}
 
 namespace ringway_crash {
 namespace {
@@ -35,12 +49,25 @@ struct DirectoryOperation {
   void (*before)(const Bus&);  // in the process that is killed
   void (*act)(const Bus&);
   bool removes = true;
+  void (*check)(const Bus&) = nullptr;  // of a topic that is used again
 };
 
 // Half a topic, as a death between the two links leaves it.
 void make_half(const Bus& bus, const char* without) {
   bus.create_topic(kTopic, kSmall);
   fs::remove(bus.directory() + "/" + kTopic + without);
+}
+
+// Three messages from another boot, and nobody has said since that all have left.
+void make_old(const Bus& bus) {
+  bus.create_subscription(kTopic, "s", {.topic = kSmall});
+  for (int i = 0; i < 3; ++i)
+    if (!bus.publisher(kTopic).try_publish("old")) throw Bad("cannot publish");
+  ringway_test::map_topic(bus.directory(), kTopic, ringway::detail::Role::publish)->memory().control->boot = 4097;
+}
+void check_discarded(const Bus& bus) {
+  const auto info = bus.topic(kTopic);
+  if (info.discarded != 3 || info.subscriptions.at(0).lost != 3) throw Bad("what was discarded was not counted");
 }
 
 std::optional<ringway::Publisher> leaver;
@@ -60,6 +87,8 @@ const std::vector<DirectoryOperation> kOperations = {
     {"last-leave", [](const Bus&) {},
      [](const Bus& bus) { leaver.emplace(bus.publisher(kTopic, {.topic = kTemporary})); },
      [](const Bus&) { leaver.reset(); }},
+    {"discard", make_old, [](const Bus&) {}, [](const Bus& bus) { std::ignore = bus.publisher(kTopic); }, false,
+     check_discarded},
 };
 
 // The system calls of the traced process are made in libc, where none is stepped into: two stops each.
@@ -110,12 +139,13 @@ class DirectoryRun {
     std::set<std::string> found;
     std::error_code gone;
     for (const auto& entry : fs::recursive_directory_iterator(path, gone))
-      if (!entry.is_directory()) found.insert(entry.path().lexically_relative(path).string());
+      if (!entry.is_directory() && entry.path().filename() != ".t.data")
+        found.insert(entry.path().lexically_relative(path).string());
     return found;
   }
 
   // The topic is whole, or not there; in either case it can be used now, and removed without a trace.
-  static void survive(const std::string& path, bool use) {
+  void survive(const std::string& path, bool use) const {
     const Bus bus = Bus::at(path);
     const auto all = names(path);
     if (all.size() > 2) throw Bad("more than a topic's two files lie there");
@@ -136,7 +166,9 @@ class DirectoryRun {
         const auto message = subscriber.try_receive();
         if (message.text() != "works") throw Bad("cannot receive");
       }
-      if (names(path).size() > 2) throw Bad("more than a topic's two files lie there after using it");
+      if (names(path).size() > 2 || fs::exists(ringway::detail::next_data_path(path, kTopic)))
+        throw Bad("more than a topic's two files lie there after using it");
+      if (operation_.check != nullptr) operation_.check(bus);
     }
     bus.remove();
     if (fs::exists(path)) throw Bad("something is left after Bus::remove");

@@ -1,9 +1,10 @@
-"""Broken builds of the kill harness: each breaks one line of the shipping code, and the harness must find it bad.
+"""Broken builds: each breaks one line of the shipping code, and the kill harness, or a test of half-states, must find it.
 
-usage: mutants.py BUILD_DIRECTORY [--short] [--only NAME] [--seed N]
+usage: mutants.py BUILD_DIRECTORY [--short] [--only NAME] [--seed N] | --check | --self-test
 
-A row names the operation that finds it, the file, and what is replaced by what. Only the sources that matter are compiled
-again, with the commands of the build; the rest is linked from there.
+A row names what finds it (an operation of the harness, or a suite of tests), the file, and what is replaced by what. Only the
+sources that matter are compiled again, with the commands of the build; the rest is linked from there. --check: each row of the
+crash table in ARCHITECTURE.md names a broken build, which one of that row's own tests finds; and what is replaced is there.
 """
 import json
 import re
@@ -26,12 +27,13 @@ USERS = {
     PUBLISHER: [],
     MESSAGE: [],
     WAIT: ["lib/publisher.cpp", "lib/attachment.cpp"],
+    "lib/attachment.hpp": ["lib/attachment.cpp", "lib/subscription.cpp"],
     "lib/resolve.hpp": ["lib/repair.cpp", "lib/reader.cpp"],
 }
 
 SHORT = ["commit-before-copy", "no-record-before-the-cas"]
 
-# name, operation, file, [(old, new)...]
+# name, operation or suite of tests, file, [(old, new)...]
 MUTANTS = [
     # A publisher of a shared topic.
     ("commit-before-copy", "publish", PUBLISHER, [(
@@ -119,9 +121,25 @@ MUTANTS = [
     ("attach-settles-the-living", "claim", "lib/attachment.cpp", [(
         "owned && attachment.publishers.probe(kSlotBytes + slot) != Prober::Answer::dead;",
         "owned && attachment.publishers.probe(kSlotBytes + slot) == Prober::Answer::unknown;")]),
+    ("mark-ahead-stays", "SettleExclusiveTest", "lib/repair.cpp", [(
+        "      memory.mark(eighth).store(0, std::memory_order_relaxed);", "      {}")]),
+    # Waking.
     ("no-backstop", "wake-subscriber", WAIT, [("kBackstop = 50'000'000;", "kBackstop = 50'000'000'000;")]),
+    ("sleeps-on-without-its-bit", "wake-subscriber", "lib/reader.cpp", [(
+        "  const bool woken = something(core) || futex_wait(*bed.doorbell, seen, until);",
+        "  bool woken = something(core) || futex_wait(*bed.doorbell, seen, until);\n"
+        "  while (!woken && (bed.word->load() & bed.bit) == 0)\n"
+        "    woken = futex_wait(*bed.doorbell, seen, until + 50'000'000'000);")]),
+    ("publisher-without-a-backstop", "wake-publisher", "lib/publisher.cpp", [(
+        "std::min(deadline, now + longest_sleep(attachment.wait))", "deadline")]),
+    ("wake-keeps-the-parked-bit", "WaitTest", WAIT, [(
+        "memory.parked[word].fetch_and(~chosen, std::memory_order_acq_rel) & chosen;",
+        "memory.parked[word].load(std::memory_order_acquire) & chosen;")]),
+    ("wake-keeps-the-waiting-bit", "WaitTest", WAIT, [(
+        "if (memory.waiting[word].fetch_and(~bit, std::memory_order_acq_rel) & bit)",
+        "if (memory.waiting[word].load(std::memory_order_acquire) & bit)")]),
     # Subscriptions.
-    ("row-given-up-before-its-state", "detach-ephemeral", "lib/repair.cpp", [(
+    ("row-given-up-before-its-state", "free-dead-reader", "lib/repair.cpp", [(
         "  const std::uint64_t cursor = row.cursor.load(std::memory_order_relaxed);",
         "  const std::uint64_t cursor = row.cursor.load(std::memory_order_relaxed);\n"
         "  row.kind.store(SubscriptionKind::none, std::memory_order_seq_cst);\n"
@@ -138,6 +156,20 @@ MUTANTS = [
     ("released-when-received", "receive", MESSAGE, [(
         "  core.ends[core.views_end % kMaxViews] = next;",
         "  core.ends[core.views_end % kMaxViews] = next;\n  move_cursor(core, next, 0);")]),
+    ("lock-that-outlives-its-holder", "attach-publisher", "lib/attachment.hpp", [(
+        "      if (answer == KernelLocks::Answer::taken) {",
+        "      auto& held = segment.memory().waiting_line(segment.memory().max_publishers - 1).since_ns;\n"
+        "      if (answer == KernelLocks::Answer::taken && held.exchange(1) == 0) {"),
+        ("        return true;\n      }\n    }\n", "        held.store(0);\n        return true;\n      }\n    }\n")]),
+    ("the-dead-keep-their-slots", "attach-publisher", "lib/attachment.cpp", [(
+        "owned && attachment.publishers.probe(kSlotBytes + slot) != Prober::Answer::dead;", "owned;")]),
+    # A reboot.
+    ("whoever-leaves-speaks-for-all", "RebootTest", "lib/reboot.cpp", [(
+        "  if (!anyone_attached(segment.memory(), publishers, subscribers))\n", "")]),
+    ("discard-counts-once-more", "RebootTest", "lib/reboot.cpp", [(
+        "  if (row.cursor.load(kRelaxed) != start) {", "  {")]),
+    ("discard-forgets-the-sum", "discard", "lib/reboot.cpp", [(
+        "             files.geometry.discarded + discarded);", "             discarded);")]),
     # Names. Removing control before data instead is harmless: data alone is no topic, and the next creator removes it.
     ("name-before-the-contents", "create", "lib/topic.cpp", [(
         "  write_data(data, spec, epoch, status.st_ino, topic);\n", ""),
@@ -150,7 +182,11 @@ MUTANTS = [
     ("orphan-stays", "create-over-data", "lib/topic.cpp", [(
         "    ::unlink(data_name.c_str());  // T3\n", "")]),
     ("half-stays", "create", "lib/topic.cpp", [("  unlink_it(*half);\n  return true;", "  return true;")]),
-    # Opening a topic that is being removed is harmless: attaching looks again, under the table lock.
+    ("half-stays-after-a-removal", "remove", "lib/topic.cpp", [("  unlink_it(*half);\n  return true;", "  return true;")]),
+    # Opening a topic that is being removed is harmless: attaching looks again, under the table lock. So both are broken.
+    ("removed-topics-take-anyone", "HalvesTest", "lib/topic.cpp", [(
+        "if (!files->removed && (role", "if ((role"),
+        ("  if (segment.memory().control->removed.load(std::memory_order_relaxed) == 0) return false;", "  return false;")]),
     ("halves-stay-in-a-removed-bus", "remove", "lib/bus.cpp", [(
         "detail::topic_names(*state_, true)", "detail::topic_names(*state_, false)")]),
 ]
@@ -193,7 +229,21 @@ def mutate(tree, file, changes):
     (tree / file).write_text(text)
 
 
+def is_suite(operation):
+    return operation.endswith("Test")
+
+
+def test_program(suite):
+    """The source of the tests of a suite."""
+    found = [path for path in ROOT.glob("tests/*_test.cpp") if re.search(rf"^TEST(_F|_P)?\({suite},", path.read_text(), re.M)]
+    if len(found) != 1:
+        fail(f"there is no one file of {suite}")
+    return found[0]
+
+
 def sources_of(file, operation):
+    if is_suite(operation):
+        return [f"tests/{test_program(operation).name}", *USERS.get(file, [file])]
     if file not in (RING, PUBLISHER, MESSAGE):
         return USERS.get(file, [file])
     return ["tests/crash/pairs.cpp" if operation == "pairs" else "tests/crash/operations.cpp", *USERS[file]]
@@ -211,12 +261,14 @@ def build_mutant(build, tree, file, operation):
                        cwd=directory, check=True)
         objects.append(out)
         replaced.append(target.name)
-    rest = [o for o in (build / "tests/CMakeFiles/kill.dir/crash").glob("*.o") if o.name not in replaced]
+    kill = [] if is_suite(operation) else (build / "tests/CMakeFiles/kill.dir/crash").glob("*.o")
+    rest = [o for o in kill if o.name not in replaced]
     compiler = split(command_of(build, "tests/crash/kill_main.cpp")[0])[0]
     program = tree / "kill"
     # The objects compiled again come first: theirs are the inline functions that are used.
     subprocess.run([*compiler, *map(str, objects), *map(str, rest), str(build / "tests/libtest_support.a"),
-                    str(build / "lib/libringway.a"), "-lgtest", "-pthread", "-o", str(program)], check=True)
+                    str(build / "lib/libringway.a"), *(["-lgtest_main"] if is_suite(operation) else []), "-lgtest", "-ldl",
+                    "-pthread", "-o", str(program)], check=True)
     return program
 
 
@@ -226,14 +278,65 @@ def judge(build, mutant, seed):
         tree = Path(scratch)
         mutate(tree, file, changes)
         program = build_mutant(build, tree, file, operation)
-        run = subprocess.run([str(program), "--only", operation, "--seed", seed], capture_output=True, text=True)
-    found = [line for line in run.stdout.splitlines() if line.startswith("BAD")]
+        options = [f"--gtest_filter={operation}.*"] if is_suite(operation) else ["--only", operation, "--seed", seed]
+        if operation.startswith("wake-"):  # few steps, of which one or two count
+            options.append("--full")
+        run = subprocess.run([str(program), *options], capture_output=True, text=True)
+    sign = "[  FAILED  ] " if is_suite(operation) else "BAD"
+    found = [line for line in run.stdout.splitlines() if line.startswith(sign)]
+    if is_suite(operation):
+        return name, operation, run.returncode == 1 and bool(found), "".join(found[:1]).removeprefix(sign)
     why = re.sub(r"\(0x.*\): ", ": ", found[0][4:]) if found else f"exit status {run.returncode}"
     return name, operation, run.returncode == 1 and bool(found), why
 
 
+def uncovered(text, mutants):
+    """What is wrong with the crash table: rows without a broken build that one of their own tests finds."""
+    found_by = {name: operation for name, operation, *_ in mutants}
+    table = text.partition("## After a crash")[2].partition("\n## ")[0]
+    rows = [[cell.strip() for cell in line.strip("|\n").split(" | ")] for line in re.findall(r"^\|.*\|$", table, re.M)][2:]
+    wrong = [] if rows else ["there is no crash table"]
+    for row in rows:
+        if len(row) != 5:
+            wrong.append(f"not five cells: {row[0]}")
+            continue
+        tests = {word.strip("`,") for word in row[3].replace("kill: ", "").split()}
+        for name in row[4].split(", "):
+            if name not in found_by:
+                wrong.append(f"there is no broken build {name or 'named'}: {row[0]}")
+            elif found_by[name] not in tests:
+                wrong.append(f"{name} is found by {found_by[name]}, which is no test of: {row[0]}")
+    return wrong
+
+
+def check():
+    wrong = uncovered((ROOT / "ARCHITECTURE.md").read_text(), MUTANTS)
+    for _, _, file, changes in MUTANTS:
+        text = (ROOT / file).read_text()
+        wrong += [f"{file} has {text.count(old)} times, not once:\n{old}" for old, _ in changes if text.count(old) != 1]
+    print("\n".join(wrong) or f"{len(MUTANTS)} broken builds; every row of the crash table has one")
+    return 1 if wrong else 0
+
+
+def self_test():
+    def count(row):
+        table = f"## After a crash\n\n| a | b | c | d | e |\n|---|---|---|---|---|\n{row}\n\n## Next\n| no row |\n"
+        return len(uncovered(table, [("one", "publish", "f", []), ("two", "ATest", "f", [])]))
+
+    assert count("| dies | x | y | `ATest`, kill: publish | one |") == 0
+    assert count("| dies | x | y | `ATest`, kill: publish | one, two |") == 0
+    assert count("| dies | x | y | `ATest` | one |") == 1, "found by another row's test"
+    assert count("| dies | x | y | `ATest` | three |") == 1, "no such build"
+    assert count("| dies | x | y | `ATest` |") == 1, "no build"
+    assert count("") == 1, "no table"
+
+
 def main():
     arguments = sys.argv[1:]
+    if arguments == ["--check"]:
+        sys.exit(check())
+    if arguments == ["--self-test"]:
+        sys.exit(self_test())
     build = Path(arguments.pop(0)).resolve()
     seed, names = "1", [name for name, *_ in MUTANTS]
     while arguments:

@@ -6,13 +6,16 @@
 
 #include <dlfcn.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <cstdarg>
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <new>
@@ -66,7 +69,10 @@ inline std::vector<int> errors_of(const std::string& call) {
   if (call == "mmap") return {ENOMEM, EPERM, ENFILE, EACCES, EINVAL};
   if (call == "madvise") return {EINVAL, ENOMEM};
   if (call == "fallocate") return {ENOSPC, EINTR, EOPNOTSUPP, EPERM, EFBIG};
-  if (call == "fchmod" || call == "chmod") return {EPERM, EROFS};
+  if (call == "fchmod" || call == "chmod" || call == "fchown") return {EPERM, EROFS};
+  if (call == "fstatfs") return {EIO, ENOMEM};
+  if (call == "rename") return {EACCES, EROFS, ENOSPC, EIO};
+  if (call == "rmdir") return {EACCES, EBUSY};
   if (call == "pread" || call == "read") return {EIO, EINTR, ENOMEM};
   if (call == "pwrite") return {ENOSPC, EINTR, EIO};
   if (call == "linkat") return {EMLINK, ENOSPC, EACCES, EROFS, EPERM, ENOMEM};
@@ -103,9 +109,20 @@ RINGWAY_FAULT(chmod, (const char* path, mode_t mode) noexcept, (path, mode))
 RINGWAY_FAULT(linkat, (int from, const char* old_path, int to, const char* new_path, int flags) noexcept,
               (from, old_path, to, new_path, flags))
 RINGWAY_FAULT(unlink, (const char* path) noexcept, (path))
+RINGWAY_FAULT(fchown, (int file, uid_t user, gid_t group) noexcept, (file, user, group))
+RINGWAY_FAULT(rename, (const char* from, const char* to) noexcept, (from, to))
+RINGWAY_FAULT(rmdir, (const char* path) noexcept, (path))
 RINGWAY_FAULT(mkdir, (const char* path, mode_t mode) noexcept, (path, mode))
 RINGWAY_FAULT(faccessat, (int at, const char* path, int mode, int flags) noexcept, (at, path, mode, flags))
 
+// Every file system says that it is a disk, so that what is done for a reboot is done here too.
+extern "C" int fstatfs(int file, struct statfs* to) noexcept {
+  RINGWAY_NEXT(fstatfs);
+  if (ringway_test::faults.fails("fstatfs")) return -1;
+  const int result = next(file, to);
+  to->f_type = EXT4_SUPER_MAGIC;
+  return result;
+}
 extern "C" int open(const char* path, int flags, ...) {
   va_list rest;
   va_start(rest, flags);

@@ -97,6 +97,7 @@ Json json_of(const TopicInfo& topic) {
           {"type_alignment", topic.type_alignment},
           {"type_fingerprint", topic.type_fingerprint},
           {"created_ns", topic.created_ns},
+          {"discarded", topic.discarded},
           {"tail", topic.tail},
           {"oldest", topic.oldest},
           {"max_payload_bytes", topic.max_payload_bytes},

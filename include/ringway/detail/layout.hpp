@@ -85,8 +85,9 @@ struct TopicHeader {
   std::uint64_t type_fingerprint;
   std::array<char, kTypeNameBytes> type_name;  // NUL-terminated, may be empty
   std::uint64_t created_ns;                    // CLOCK_REALTIME, for display
-  std::array<char, 40> boot_id;                // of the boot that created it, NUL-terminated
-  std::array<std::byte, 576> reserved;
+  std::array<char, 40> boot_id;                // of the boot that created this file, NUL-terminated
+  std::uint64_t discarded;                     // messages that were not kept across reboots, see ControlHeader::boot
+  std::array<std::byte, 568> reserved;
 };
 
 // Data file: where the next claim starts.
@@ -151,11 +152,16 @@ struct ControlHeader {
   std::uint32_t reserved_word;
   std::array<std::byte, 32> reserved;
   std::atomic<std::uint32_t> removed;             // 1: being removed; stored under the creator byte
-  std::atomic<std::uint32_t> clean;               // 1: the last participant left in order
   std::atomic<std::uint32_t> subscriptions_used;  // rows ever owned; grows under the table lock, before a row joins
   std::atomic<std::uint32_t> had_durable;         // 1 once a durable subscription was created; under the table lock
-  std::array<std::byte, 368> reserved_lines;
+  std::uint32_t reserved_small;
+  // On a file system that outlives the kernel: 0 is clean, everybody who attached has left in order; else the boot in which
+  // somebody attached, kLeaving while somebody who leaves looks for others.
+  std::atomic<std::uint64_t> boot;
+  std::array<std::byte, 360> reserved_lines;
 };
+
+inline constexpr std::uint64_t kLeaving = 2;  // a bit of ControlHeader::boot
 
 // Control file: one per 64 sleepers: bit set by a subscriber before it sleeps, cleared by itself or its waker.
 // Words for the subscriptions come first, then those for each group's members.
@@ -209,7 +215,11 @@ struct alignas(kLine) SubscriptionSlot {
   std::atomic<std::uint64_t> received;   // messages released
   std::atomic<std::uint64_t> lost;       // messages overtaken
   std::atomic<std::uint64_t> base;       // messages published before it joined, where known
-  std::array<std::byte, 24> reserved_owner;
+  // `lost` before and after what was not kept across a reboot; from < to: its owner has not been told. From by its owner,
+  // both under the table lock by the one who discards.
+  std::atomic<std::uint64_t> discarded_from;
+  std::atomic<std::uint64_t> discarded_to;
+  std::array<std::byte, 8> reserved_owner;
   // By publishers.
   std::atomic<std::uint32_t> doorbell;  // the futex; incremented by whoever clears the parked bit
   std::array<std::byte, 60> reserved_doorbell;
@@ -357,6 +367,7 @@ constexpr std::uint64_t layout_signature() {
                                                                         offsetof(TopicHeader, type_name),
                                                                         offsetof(TopicHeader, created_ns),
                                                                         offsetof(TopicHeader, boot_id),
+                                                                        offsetof(TopicHeader, discarded),
                                                                         kTailOffset,
                                                                         kOldestOffset,
                                                                         kMarksOffset,
@@ -373,7 +384,7 @@ constexpr std::uint64_t layout_signature() {
                                                                         sizeof(ControlHeader),
                                                                         offsetof(ControlHeader, capacity_bytes),
                                                                         offsetof(ControlHeader, removed),
-                                                                        offsetof(ControlHeader, clean),
+                                                                        offsetof(ControlHeader, boot),
                                                                         offsetof(TailLine, publishers_used),
                                                                         offsetof(ControlHeader, subscriptions_used),
                                                                         offsetof(ControlHeader, had_durable),
@@ -396,6 +407,8 @@ constexpr std::uint64_t layout_signature() {
                                                                         offsetof(SubscriptionSlot, received),
                                                                         offsetof(SubscriptionSlot, lost),
                                                                         offsetof(SubscriptionSlot, base),
+                                                                        offsetof(SubscriptionSlot, discarded_from),
+                                                                        offsetof(SubscriptionSlot, discarded_to),
                                                                         offsetof(SubscriptionSlot, doorbell),
                                                                         offsetof(SubscriptionSlot, histogram),
                                                                         sizeof(GroupHeader),
