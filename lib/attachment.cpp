@@ -117,7 +117,7 @@ std::unique_ptr<PublisherCore> attach_publisher(const std::shared_ptr<BusState>&
       attachment.stepped_at = core->ring.limit();
       return core;
     }
-    patience.wait("its files keep changing; another process creates and removes it");
+    patience.wait(kFilesKeepChanging);
   }
 }
 

@@ -133,7 +133,7 @@ bool join(ReaderCore& core, From from) noexcept;
 bool join_row(const SegmentMemory& memory, std::uint32_t slot, From from);
 
 // Goes on where a durable subscription stopped, and counts what it lost while it was away.
-void resume(ReaderCore& core) noexcept;
+void resume(ReaderCore& core, std::uint64_t cursor) noexcept;
 
 // Notes what the next owner of a lossy subscription counts its losses from.
 void note_base(ReaderCore& core) noexcept;

@@ -42,7 +42,7 @@ std::string sentence(Code code, const detail::Cause& cause) {
              std::to_string(cause.pid) + ") died inside its claim at position " + std::to_string(cause.value);
     case About::word:
       return std::string(who) + " reads " + std::to_string(cause.value) + ", which cannot be true (limit " +
-             std::to_string(cause.limit) + ")";
+             std::to_string(cause.limit) + "); remove the topic and create it anew";
     case About::run:
       return code == Code::too_large ? "the run may have " + std::to_string(cause.limit) + " messages at most"
                                      : "a run has at least one message, and the bytes of whole messages";
@@ -57,7 +57,7 @@ std::string sentence(Code code, const detail::Cause& cause) {
     case Code::too_large: return "the message is larger than " + std::to_string(cause.limit) + " bytes";
     case Code::topic_gone: return "the topic was removed; open it anew";
     case Code::evicted: return "this subscription was taken away; open it anew";
-    case Code::corrupt: return "shared memory holds a value that cannot be true";
+    case Code::corrupt: return "shared memory holds a value that cannot be true; remove the topic and create it anew";
     case Code::forked: return "this handle belongs to the parent of this process; open one here";
     case Code::closed: return "this handle was moved from, or its message is released";
     case Code::invalid_argument: return "no message starts at that position";

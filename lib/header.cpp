@@ -38,7 +38,7 @@ void in_range(const std::string& topic, const std::string& path, const std::stri
   if (found >= low && found <= high) return;
   throw Error(Code::corrupt, topic,
               path + ": " + what + " is " + std::to_string(found) + ", which must be " + std::to_string(low) + " to " +
-                  std::to_string(high));
+                  std::to_string(high) + "; it was overwritten: remove the topic");
 }
 
 void check_prefix(const Prefix& prefix, std::uint64_t magic, const std::string& path, const std::string& topic) {
@@ -106,7 +106,8 @@ Geometry read_data_header(const Descriptor& file, std::uint64_t bytes, const std
   const std::uint64_t got = read_file(file, &header, sizeof header, path, topic);
   if (got < sizeof header)
     throw Error(Code::corrupt, topic,
-                path + " is cut off: " + std::to_string(got) + " bytes, a header has " + std::to_string(sizeof header));
+                path + " is cut off: " + std::to_string(got) + " bytes, a header has " + std::to_string(sizeof header) +
+                    "; remove the topic");
   check_prefix(header.prefix, kDataMagic, path, topic);
   in_range(topic, path, "the capacity", header.capacity_bytes, kMinTestCapacity, kMaxCapacity);
   in_range(topic, path, "capacity's set bits", static_cast<std::uint64_t>(std::popcount(header.capacity_bytes)), 1, 1);
@@ -154,7 +155,8 @@ std::pair<bool, std::uint64_t> check_control_header(const Descriptor& file, std:
   const std::uint64_t got = read_file(file, &header, sizeof header, path, topic);
   if (got < sizeof header)
     throw Error(Code::corrupt, topic,
-                path + " is cut off: " + std::to_string(got) + " bytes, a header has " + std::to_string(sizeof header));
+                path + " is cut off: " + std::to_string(got) + " bytes, a header has " + std::to_string(sizeof header) +
+                    "; remove the topic");
   check_prefix(header.prefix, kControlMagic, path, topic);
   const Limits& limits = geometry.spec.limits;
   in_range(topic, path, "the capacity", header.capacity_bytes, limits.capacity_bytes, limits.capacity_bytes);

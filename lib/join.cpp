@@ -162,12 +162,11 @@ void note_base(ReaderCore& core) noexcept {
     note_base(core.ring.memory(), core.slot, sum(core.attachment->expected));
 }
 
-void resume(ReaderCore& core) noexcept {
+void resume(ReaderCore& core, std::uint64_t cursor) noexcept {
   const SegmentMemory& memory = core.ring.memory();
   SubscriptionSlot& row = memory.subscription(core.slot);
-  const std::uint64_t cursor = row.cursor.load(std::memory_order_relaxed);  // the table lock
   core.ring.go_on_at(cursor);
-  const std::uint64_t told = row.discarded_from.load(std::memory_order_relaxed);   // as above
+  const std::uint64_t told = row.discarded_from.load(std::memory_order_relaxed);   // the table lock
   const std::uint64_t to_tell = row.discarded_to.load(std::memory_order_relaxed);  // as above
   if (to_tell > told) {
     core.lost = core.attachment->lost_away = to_tell - told;

@@ -95,11 +95,29 @@ Descriptor open_file(const std::string& path, int flags, mode_t mode) noexcept {
   return Descriptor(higher);
 }
 
+namespace {
+
+const char* next_step(int error) {
+  switch (error) {
+    case ENOSPC:
+    case EDQUOT: return "; make room there";
+    case EACCES:
+    case EPERM: return "; ask its owner for access, or use a directory of your own";
+    case EROFS: return "; use a directory that can be written";
+    case EMFILE:
+    case ENFILE: return "; close some files, or raise RLIMIT_NOFILE";
+    case ENOMEM: return "; free memory, or raise RLIMIT_AS";
+    default: return "";
+  }
+}
+
+}  // namespace
+
 Error system_error(const std::string& topic, const std::string& what, int error) {
   Code code = Code::system;
   if (error == ENOSPC || error == EDQUOT) code = Code::no_space;
   if (error == EACCES || error == EPERM || error == EROFS) code = Code::no_permission;
-  return {code, topic, what + ": " + std::strerror(error), error};
+  return {code, topic, what + ": " + std::strerror(error) + next_step(error), error};
 }
 
 bool names_it(const File& file) noexcept {

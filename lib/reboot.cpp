@@ -57,13 +57,14 @@ class Kept {
   explicit Kept(const SegmentMemory& memory) {
     const std::uint64_t oldest = memory.oldest().load(std::memory_order_relaxed);  // the table lock
     std::size_t messages = 0;
-    walk(memory, oldest, [&](std::uint64_t, std::uint64_t size, std::uint64_t) {
-      messages += kind_of(size) == FrameKind::message ? 1 : 0;
+    walk(memory, oldest, [&](std::uint64_t, std::uint64_t size, std::uint64_t origin) {
+      messages += messages_of(size, origin);
       return true;
     });
     positions_.reserve(messages);  // a walk must not throw
-    walk(memory, oldest, [&](std::uint64_t position, std::uint64_t size, std::uint64_t) {
-      if (kind_of(size) == FrameKind::message && positions_.size() < messages) positions_.push_back(position);
+    walk(memory, oldest, [&](std::uint64_t position, std::uint64_t size, std::uint64_t origin) {
+      for (std::uint64_t i = 0; i < messages_of(size, origin) && positions_.size() < messages; ++i)
+        positions_.push_back(position + i);
       return true;
     });
   }
@@ -100,10 +101,11 @@ void move_subscription(const SegmentMemory& memory, SubscriptionSlot& row, std::
   if (row.cursor.load(kRelaxed) != start) {
     if (row.discarded_to.load(kRelaxed) <= row.discarded_from.load(kRelaxed)) row.discarded_from.store(lost, kRelaxed);
     row.discarded_to.store(lost + count_lost(memory, row, kept), kRelaxed);
-    row.cursor.store(start, std::memory_order_release);
+    row.cursor.store(start, std::memory_order_release);  // C4: only a death comes between, and it sees these in order
   }
   const std::uint64_t sum = row.discarded_to.load(kRelaxed);
-  if (sum > lost && sum > row.discarded_from.load(kRelaxed)) row.lost.store(sum, std::memory_order_release);
+  if (sum > lost && sum > row.discarded_from.load(kRelaxed))
+    row.lost.store(sum, std::memory_order_release);  // C5: as C4
 }
 
 void move_subscriptions(const SegmentMemory& memory, std::uint64_t start, const Kept& kept) {
@@ -190,19 +192,20 @@ void mark_attached(const Segment& segment) noexcept {
   // Full fence C1: between the row's `owned` and this store; pairs with C2's: either whoever leaves sees this row owned, or this
   // store comes after its mark, which then does not become 0. Death before it: nothing was done in this slot yet.
   SegmentMemory::full_fence();
-  segment.memory().control->boot.store(segment.boot(), std::memory_order_release);
+  segment.memory().control->boot.store(segment.boot(), std::memory_order_relaxed);  // C1 orders it
 }
 
 void mark_left(const Segment& segment, Prober& publishers, Prober& subscribers) noexcept {
   if (segment.boot() == 0) return;
   std::atomic<std::uint64_t>& boot = segment.memory().control->boot;
   std::uint64_t leaving = segment.boot() | kLeaving;
-  boot.store(leaving, std::memory_order_release);
+  boot.store(leaving, std::memory_order_relaxed);  // C2 orders it
   // Full fence C2: pairs with C1. Two who leave at once both come by here, and the later one sees no other. Death before the
   // exchange: the mark of this boot stays, and the next one who leaves looks again.
   SegmentMemory::full_fence();
   if (!anyone_attached(segment.memory(), publishers, subscribers))
-    boot.compare_exchange_strong(leaving, 0, std::memory_order_acq_rel);
+    boot.compare_exchange_strong(leaving, 0, std::memory_order_release,
+                                 std::memory_order_relaxed);  // C3: after C2's looks
 }
 
 std::string next_data_path(const std::string& directory, const std::string& topic) {
@@ -251,7 +254,8 @@ Discard discard_contents(const std::string& directory, const std::string& topic,
     ::unlink(next_path.c_str());
     throw system_error(topic, "cannot put a new file in the place of " + files->data_file.path, error);
   }
-  memory.control->boot.store(0, std::memory_order_release);
+  memory.control->boot.store(
+      0, std::memory_order_release);  // C6: last; death before it: all of it again, with nothing to count
   return Discard::done;
 }
 

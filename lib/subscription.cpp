@@ -141,19 +141,20 @@ void check_lag(const SubscriptionOptions& options, const TopicSpec& spec, const 
                     std::to_string(most) + ", can be kept; choose less, or a larger topic");
 }
 
-// A durable cursor that cannot be true is a fault, not a gap.
-void check_cursor(const Segment& segment, std::uint32_t slot, const std::string& name, const std::string& topic) {
+// A durable subscription's cursor. One that cannot be true is a fault, not a gap.
+std::uint64_t check_cursor(const Segment& segment, std::uint32_t slot, const std::string& name,
+                           const std::string& topic) {
   const SegmentMemory& memory = segment.memory();
   const std::uint64_t cursor = memory.subscription(slot).cursor.load(std::memory_order_acquire);  // the table lock
   const std::uint64_t tail = visible_tail(memory);
   const bool below = !before(tail, cursor);
-  if (below && tail - cursor <= memory.capacity && holds(memory, cursor)) return;
+  if (below && tail - cursor <= memory.capacity && holds(memory, cursor)) return cursor;
   const bool may_be_overtaken =
       memory.subscription(slot).state.load(std::memory_order_relaxed) != SubscriptionState::reliable;
   // Overtaken while it was away, or just now. acquire: pairs with S3.
   if (below && may_be_overtaken &&
       (index_of(cursor) == 0 || before(cursor, memory.oldest().load(std::memory_order_acquire))))
-    return;
+    return cursor;
   throw Error(Code::corrupt, topic,
               segment.control_file().path + ": the cursor of subscription " + name + " is " + std::to_string(cursor) +
                   ", the topic's tail is " + std::to_string(tail) + " and its capacity " +
@@ -200,7 +201,7 @@ std::unique_ptr<ReaderCore> attach_once(const std::shared_ptr<BusState>& bus, co
       const Row taken = take_subscription_row(segment, attachment.subscribers, &attachment.life, options, topic);
       SubscriptionSlot& row = memory.subscription(taken.slot);
       const bool resumes = taken.existing && has_joined(row);
-      if (resumes) check_cursor(segment, taken.slot, options.name, topic);
+      const std::uint64_t cursor = resumes ? check_cursor(segment, taken.slot, options.name, topic) : 0;
       if (!taken.existing) write_row(memory, taken.slot, options);
       row.incarnation.fetch_add(1, std::memory_order_relaxed);                           // the table lock
       row.pid.store(static_cast<std::uint32_t>(::getpid()), std::memory_order_relaxed);  // display only
@@ -209,7 +210,7 @@ std::unique_ptr<ReaderCore> attach_once(const std::shared_ptr<BusState>& bus, co
       core->slot = taken.slot;
       core->received = row.received.load(std::memory_order_relaxed);  // the table lock
       if (resumes) {
-        resume(*core);
+        resume(*core, cursor);
       } else {
         From from = options.from;
         if (from.place() == From::Place::automatic) from = options.name.empty() ? From::newest : From::oldest;
@@ -227,7 +228,7 @@ std::unique_ptr<ReaderCore> attach_once(const std::shared_ptr<BusState>& bus, co
                       std::to_string(memory.oldest().load()) + ", the next will be at " +
                       std::to_string(visible_tail(memory)));
     if (stood) return core;
-    patience.wait("its files keep changing; another process creates and removes it");
+    patience.wait(kFilesKeepChanging);
   }
 }
 
@@ -265,7 +266,9 @@ std::unique_ptr<ReaderCore> attach_observer(std::shared_ptr<BusState> bus, const
   prepare_copies(*core);
   const From from = options.from.place() == From::Place::automatic ? From::newest : options.from;
   if (!join(*core, from))
-    throw Error(Code::invalid_argument, topic, "no message starts at position " + std::to_string(from.position()));
+    throw Error(Code::invalid_argument, topic,
+                "no message starts at position " + std::to_string(from.position()) +
+                    "; choose From::oldest, From::newest or the position() of a message");
   return core;
 }
 
@@ -295,9 +298,10 @@ bool create_subscription(const std::shared_ptr<BusState>& bus, const std::string
     });
     if (!found_place)
       throw Error(Code::invalid_argument, topic,
-                  "no message starts at position " + std::to_string(options.from.position()));
+                  "no message starts at position " + std::to_string(options.from.position()) +
+                      "; choose From::oldest, From::newest or the position() of a message");
     if (stood) return created;
-    patience.wait("its files keep changing; another process creates and removes it");
+    patience.wait(kFilesKeepChanging);
   }
 }
 
@@ -321,7 +325,7 @@ void remove_subscription(const BusState& bus, const std::string& topic, const st
       free_subscription(memory, found.slot);
     });
     if (stood) return;
-    patience.wait("its files keep changing; another process creates and removes it");
+    patience.wait(kFilesKeepChanging);
   }
 }
 

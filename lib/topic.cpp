@@ -218,7 +218,7 @@ OpenFiles open_topic(const BusState& bus, const std::string& topic, Role role, c
       patience.wait(lock_busy
                         ? "another process has held the creator byte of " + control_path(bus.directory(), topic) +
                               " for the whole attach_timeout (it creates or removes the topic, or is stopped there)"
-                        : "its files keep changing; another process creates and removes it");
+                        : kFilesKeepChanging);
     }
   }
 }

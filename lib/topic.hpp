@@ -70,6 +70,9 @@ class Patience {
   std::int64_t pause_ = 50'000;  // ns; doubles up to 5 ms
 };
 
+inline constexpr const char* kFilesKeepChanging =
+    "its files keep changing: another process creates and removes it; try again, or find out who does that";
+
 // Opens what exists; creates it if `spec` is given; waits for it if asked.
 OpenFiles open_topic(const BusState& bus, const std::string& topic, Role role, const TopicSpec* spec, bool wait,
                      Patience& patience, bool* created = nullptr);

@@ -87,7 +87,7 @@ TEST_F(DeathTest, AParkedPublisherPassesTheClaimOfAKilledOne) {
   for (int i = 0; i < 200; ++i) ASSERT_TRUE(out.publish(pattern(3, 900)));
 }
 
-// Rows 4, 20: while its owner is stopped nothing is repaired; afterwards its message is there.
+// Rows 12, 20: while its owner is stopped nothing is repaired; afterwards its message is there.
 TEST_F(DeathTest, AClaimOfAStoppedPublisherIsWaitedForAndCommitsAfterwards) {
   const Bus bus = this->bus();
   auto in = bus.subscriber("t", {.name = "durable", .topic = kSmall});

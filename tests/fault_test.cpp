@@ -286,6 +286,27 @@ TEST_P(FaultTest, OfAnAllocationIsToldAndUndone) {
   EXPECT_LT(allocation, 10'000U) << attempt.what;
 }
 
+// Row 27: an old kernel, a filter or a file system that refuses the locks themselves.
+TEST(LocksTest, AKernelThatRefusesThemIsToldWithTheReason) {
+  const ScratchDir scratch;
+  const Bus bus = Bus::at(scratch.path().string());
+  create(bus);
+  for (const int error : {EINVAL, ENOSYS, EPERM, EOPNOTSUPP}) {
+    Outcome outcome;
+    for (std::size_t call = 1; call < 100 && outcome.code != Code::unsupported; ++call) {
+      faults.arm(call, error);
+      outcome = run({"publisher", nothing, [](const Bus& at) { auto out = at.publisher("t"); }}, bus);
+      if (std::string(faults.names[call - 1]) != "fcntl") outcome = {};
+    }
+    EXPECT_EQ(outcome.code, Code::unsupported) << std::strerror(error);
+    EXPECT_EQ(outcome.error, error);
+    for (const std::string& part : std::vector<std::string>{"locks", std::strerror(error), "tmpfs", "seccomp"})
+      EXPECT_NE(outcome.text.find(part), std::string::npos) << outcome.text;
+  }
+  auto out = bus.publisher("t");
+  EXPECT_TRUE(out.publish("works"));
+}
+
 INSTANTIATE_TEST_SUITE_P(Each, FaultTest, testing::Range<std::size_t>(0, 17), [](const auto& instance) {
   std::string name = attempts()[instance.param].what;
   std::replace(name.begin(), name.end(), ' ', '_');

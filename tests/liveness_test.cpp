@@ -97,6 +97,24 @@ TEST_F(LivenessTest, AZombieIsDead) {
   const auto again = bus.subscriber("t", {.name = "orders"});
 }
 
+// Row 21, and 10.7: the number in a row may be another process's by now, or nobody's.
+TEST_F(LivenessTest, APidThatIsAnothersDecidesNothing) {
+  auto child = attached([] { return ::pause(); });
+  const auto say = [&](pid_t pid) {
+    topic.memory().publisher(0).pid.store(static_cast<std::uint32_t>(pid));
+    topic.memory().subscription(0).pid.store(static_cast<std::uint32_t>(pid));
+  };
+  say(1 << 22);  // beyond the largest
+  expect_alive(true);
+  EXPECT_TRUE(is_error(thrown([&] { return bus.subscriber("t", {.name = "orders"}); }), Code::taken));
+  child.kill(SIGKILL);
+  child.wait();
+  say(::getpid());
+  expect_alive(false);
+  const auto again = bus.subscriber("t", {.name = "orders"});
+  EXPECT_EQ(subscription().slot, 0U);
+}
+
 // Row 24.
 TEST_F(LivenessTest, ClosingEveryDescriptorEndsNoLife) {
   auto child = Child::fork([&] {

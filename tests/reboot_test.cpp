@@ -360,6 +360,28 @@ TEST_F(RebootTest, MessagesBehindADeadClaimAreCounted) {
             0);
 }
 
+// Row 26: a cursor may stand inside a packed frame.
+TEST_F(RebootTest, MessagesOfAPackedFrameAreCountedOneByOne) {
+  const int first = in_boot("a", [&] {
+                      auto in = bus().subscriber("t", {.name = "s", .topic = kSmall});
+                      EXPECT_TRUE(bus().publisher("t").publish_all("12345", 1));
+                      EXPECT_EQ(text_of(in.receive(1s)), "1");
+                      EXPECT_EQ(text_of(in.receive(1s)), "2");
+                      die();
+                      return 0;
+                    }).wait();
+  if (first == kNotPermitted) GTEST_SKIP() << "needs root, to mount in a namespace";
+  ASSERT_EQ(first, kKilled);
+  EXPECT_EQ(in_boot("b",
+                    [&] {
+                      EXPECT_EQ(bus().subscriber("t", {.name = "s"}).lost(), 3U);
+                      EXPECT_EQ(bus().topic("t").discarded, 5U);
+                      return HasFailure() ? 1 : 0;
+                    })
+                .wait(),
+            0);
+}
+
 // Row 26
 TEST_F(RebootTest, OnlyTheLastOneWhoLeavesMarksIt) {
   std::optional<ringway::Publisher> one = bus().publisher("t", {.topic = kSmall});

@@ -115,6 +115,24 @@ bool over(const ringway::Status& status) {
   return status.code() == Code::corrupt || status.code() == Code::topic_gone || status.code() == Code::evicted;
 }
 
+// Spoils its own cursor, and waits until a publisher that it holds back has taken the subscription away.
+int run_spoilt(const Place& place, std::uint32_t topic) try {
+  using namespace ringway::detail;
+  const auto in = Bus::at(place.directory).subscriber(kTopicNames[topic]);
+  const auto segment = ringway_test::map_topic(place.directory, kTopicNames[topic], Role::subscribe);
+  const SegmentMemory& memory = segment->memory();
+  std::uint32_t slot = 0;
+  while (memory.subscription(slot).pid != static_cast<std::uint32_t>(::getpid()) ||
+         memory.subscription(slot).owned != 1)
+    ++slot;
+  memory.subscription(slot).cursor = (memory.oldest() & ~(kLine - 1)) - 2 * memory.capacity;
+  while (told_to_end == 0 && place.ledger->draining == 0 && memory.subscription(slot).state != SubscriptionState::free)
+    ::usleep(1000);
+  return 0;
+} catch (const ringway::Error& error) {
+  return complain("spoilt", error.what());
+}
+
 }  // namespace
 
 void tell_to_end(int) { told_to_end = 1; }
@@ -217,6 +235,7 @@ int run_durable(const Place& place, std::uint32_t topic, std::uint32_t which) tr
 
 int run_ephemeral(const Place& place, std::uint32_t topic) try {
   std::mt19937_64 random(place.seed);
+  if (random() % 4 == 0) return run_spoilt(place, topic);
   const Bus bus = Bus::at(place.directory);
   while (told_to_end == 0 && place.ledger->draining == 0) {
     Checker checker(*place.ledger, "ephemeral");

@@ -62,22 +62,24 @@ inline Faults faults;
 
 // The errnos that each call may give; a call that is not here does not fail.
 inline std::vector<int> errors_of(const std::string& call) {
+  if (call == "open(O_TMPFILE)")
+    return {EMFILE, ENFILE, EACCES, EROFS, ENOMEM, EINTR, EPERM, EINVAL, EISDIR, EOPNOTSUPP, ENOSPC, EDQUOT};
   if (call == "open") return {EMFILE, ENFILE, EACCES, EROFS, ENOMEM, EINTR, EPERM, EINVAL};
   if (call == "fstat" || call == "stat" || call == "lstat") return {EACCES, ENOMEM};
   if (call == "fcntl(F_DUPFD_CLOEXEC)") return {EMFILE, EINVAL};
   if (call == "fcntl") return {EINVAL, ENOLCK, EPERM, EINTR};
   if (call == "mmap") return {ENOMEM, EPERM, ENFILE, EACCES, EINVAL};
   if (call == "madvise") return {EINVAL, ENOMEM};
-  if (call == "fallocate") return {ENOSPC, EINTR, EOPNOTSUPP, EPERM, EFBIG};
-  if (call == "fchmod" || call == "chmod" || call == "fchown") return {EPERM, EROFS};
+  if (call == "fallocate") return {ENOSPC, EDQUOT, EINTR, EOPNOTSUPP, EPERM, EFBIG, EIO};
+  if (call == "fchmod" || call == "chmod" || call == "chown" || call == "fchown") return {EPERM, EROFS};
   if (call == "fstatfs") return {EIO, ENOMEM};
   if (call == "rename") return {EACCES, EROFS, ENOSPC, EIO};
   if (call == "rmdir") return {EACCES, EBUSY};
   if (call == "pread" || call == "read") return {EIO, EINTR, ENOMEM};
-  if (call == "pwrite") return {ENOSPC, EINTR, EIO};
-  if (call == "linkat") return {EMLINK, ENOSPC, EACCES, EROFS, EPERM, ENOMEM};
+  if (call == "pwrite") return {ENOSPC, EDQUOT, EINTR, EIO};
+  if (call == "linkat") return {EMLINK, ENOSPC, EDQUOT, EACCES, EROFS, EPERM, ENOMEM};
   if (call == "unlink") return {EACCES, EROFS, EPERM, ENOMEM};
-  if (call == "mkdir") return {EACCES, EROFS, ENOSPC, EMLINK};
+  if (call == "mkdir") return {EACCES, EROFS, ENOSPC, EDQUOT, EMLINK, ENOMEM};
   if (call == "faccessat") return {EACCES, EROFS, ENOMEM};
   if (call == "getrandom") return {EINTR, ENOSYS};
   return {};
@@ -109,6 +111,7 @@ RINGWAY_FAULT(chmod, (const char* path, mode_t mode) noexcept, (path, mode))
 RINGWAY_FAULT(linkat, (int from, const char* old_path, int to, const char* new_path, int flags) noexcept,
               (from, old_path, to, new_path, flags))
 RINGWAY_FAULT(unlink, (const char* path) noexcept, (path))
+RINGWAY_FAULT(chown, (const char* path, uid_t user, gid_t group) noexcept, (path, user, group))
 RINGWAY_FAULT(fchown, (int file, uid_t user, gid_t group) noexcept, (file, user, group))
 RINGWAY_FAULT(rename, (const char* from, const char* to) noexcept, (from, to))
 RINGWAY_FAULT(rmdir, (const char* path) noexcept, (path))
@@ -129,7 +132,8 @@ extern "C" int open(const char* path, int flags, ...) {
   const mode_t mode = va_arg(rest, mode_t);
   va_end(rest);
   RINGWAY_NEXT(open);
-  return ringway_test::faults.fails("open") ? -1 : next(path, flags, mode);
+  const char* const name = (flags & O_TMPFILE) == O_TMPFILE ? "open(O_TMPFILE)" : "open";
+  return ringway_test::faults.fails(name) ? -1 : next(path, flags, mode);
 }
 extern "C" int fcntl(int file, int command, ...) {
   va_list rest;
