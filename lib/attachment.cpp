@@ -67,7 +67,7 @@ void own_publisher_slot(PublisherCore& core, const Segment& segment, std::uint32
       memory.exclusive ? settle_exclusive(memory) : memory.tail().load(std::memory_order_acquire);
   row.state.store(PublisherState::owned, std::memory_order_release);
   mark_attached(segment);
-  core.ring.attach(memory, slot, next);
+  core.ring.attach(memory, slot, next, join_heavy_fences());
 }
 
 }  // namespace

@@ -96,7 +96,8 @@ Code wait_for(PublisherCore& core, const Blocker& blocker, std::int64_t deadline
   if (line.waiting.exchange(1, std::memory_order_relaxed) == 0)
     line.since_ns.store(static_cast<std::uint64_t>(now), std::memory_order_relaxed);
   const Bed bed = waiting_bed(memory, core.ring.slot());
-  const std::uint32_t seen = bed.announce<SegmentMemory>();
+  const std::uint32_t seen =
+      bed.announce(memory, (blocker.slot & kBlockedByPublisher) != 0 ? Waker::commit : Waker::release);
   if (in_the_way(memory, blocker))
     futex_wait(*bed.doorbell, seen, std::min(deadline, now + longest_sleep(attachment.wait)));
   bed.leave();

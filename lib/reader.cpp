@@ -155,7 +155,7 @@ void observer_nap(ReaderCore& core, std::int64_t until) noexcept {
 void sleep_for_message(ReaderCore& core, std::int64_t until) noexcept {
   const SegmentMemory& memory = core.ring.memory();
   const Bed bed = parked_bed(memory, core.slot);
-  const std::uint32_t seen = bed.announce<SegmentMemory>();
+  const std::uint32_t seen = bed.announce(memory, Waker::commit);
   const bool woken = something(core) || futex_wait(*bed.doorbell, seen, until);
   bed.leave();
   if (woken || !something(core)) return;

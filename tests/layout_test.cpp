@@ -113,6 +113,8 @@ const std::vector<Field>& fields() {
       FIELD(ControlHeader, had_durable),
       FIELD(ControlHeader, reserved_small),
       FIELD(ControlHeader, boot),
+      FIELD(ControlHeader, reserved_line),
+      FIELD(ControlHeader, bias),
       FIELD(ControlHeader, reserved_lines),
       FIELD(BitWords, word),
       FIELD(WaitingLine, position),
@@ -276,7 +278,9 @@ ControlHeader 512
   had_durable 136 4
   reserved_small 140 4
   boot 144 8
-  reserved_lines 152 360
+  reserved_line 152 40
+  bias 192 8
+  reserved_lines 200 312
 BitWords 64
   word 0 64
 WaitingLine 64
@@ -354,7 +358,7 @@ TEST(LayoutTest, EverySizeAndOffsetIsAsWrittenDown) {
 
 TEST(LayoutTest, TheSignatureIsAsWrittenDown) {
   EXPECT_EQ(kLayoutVersion, 1U);
-  EXPECT_EQ(layout_signature(), 0x1EE9'9B22'9BB1'6579U) << kBump;
+  EXPECT_EQ(layout_signature(), 0x750B'5545'C2BA'7279U) << kBump;
   EXPECT_EQ(kDataMagic, 0x4459'4157'474E'4952U);
   EXPECT_EQ(kControlMagic, 0x4359'4157'474E'4952U);
   EXPECT_EQ(kByteOrder, 0x0102'0304U);
@@ -533,6 +537,8 @@ TEST_F(FlipTest, EveryBitOfAControlHeaderIsCheckedOrHarmless) {
   EXPECT_FLIPS("control", ControlHeader, had_durable, Outcome::works);
   EXPECT_FLIPS("control", ControlHeader, reserved_small, Outcome::works);
   EXPECT_FLIPS("control", ControlHeader, boot, Outcome::works);
+  EXPECT_FLIPS("control", ControlHeader, reserved_line, Outcome::works);
+  EXPECT_FLIPS("control", ControlHeader, bias, Outcome::works);
   EXPECT_FLIPS("control", ControlHeader, reserved_lines, Outcome::works);
 }
 

@@ -26,7 +26,8 @@ void wait_for_space(const SegmentMemory& memory, std::uint32_t slot, const Block
   line.position.store(blocker.position, std::memory_order_relaxed);
   line.blocker.store(blocker.slot, std::memory_order_relaxed);
   const Bed bed = waiting_bed(memory, slot);
-  const std::uint32_t seen = bed.announce<SegmentMemory>();
+  const std::uint32_t seen =
+      bed.announce(memory, (blocker.slot & kBlockedByPublisher) != 0 ? Waker::commit : Waker::release);
   bool in_the_way = false;
   if ((blocker.slot & kBlockedByPublisher) != 0) {
     const std::uint64_t record = memory.publisher(blocker.slot & ~kBlockedByPublisher).record.load();
@@ -40,7 +41,7 @@ void wait_for_space(const SegmentMemory& memory, std::uint32_t slot, const Block
 
 void wait_for_message(const SegmentMemory& memory, std::uint32_t slot, const ReadSide& reader) {
   const Bed bed = parked_bed(memory, slot);
-  const std::uint32_t seen = bed.announce<SegmentMemory>();
+  const std::uint32_t seen = bed.announce(memory, Waker::commit);
   if (!tagged(memory, reader.next()) && !before(reader.next(), memory.oldest().load()))
     futex_wait(*bed.doorbell, seen, monotonic_ns() + kBackstop);
   bed.leave();

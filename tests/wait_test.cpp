@@ -3,12 +3,17 @@
 #include "ringway/detail/wait.hpp"
 
 #include <gtest/gtest.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/time.h>
 
 #include <atomic>
 #include <cerrno>
 #include <chrono>
+#include <cstddef>
+#include <iterator>
 #include <string>
 #include <thread>
 
@@ -30,7 +35,7 @@ TEST(WaitTest, ADoorbellThatWrapsBetweenTheLookAndTheSleepWakesAtOnce) {
   const RingTopic topic;
   topic.memory().subscription(1).doorbell.store(~0U);
   const Bed bed = parked_bed(topic.memory(), 1);
-  const std::uint32_t seen = bed.announce<SegmentMemory>();
+  const std::uint32_t seen = bed.announce(topic.memory(), Waker::commit);
   EXPECT_EQ(seen, ~0U);
   wake_parked(topic.memory());
   EXPECT_EQ(topic.memory().subscription(1).doorbell.load(), 0U);
@@ -104,11 +109,80 @@ TEST(WaitTest, SignalsDoNotEndAWait) {
   EXPECT_GT(signals.load(), 0);
 }
 
+// Row 29.
+TEST(WaitTest, ASleeperMakesCommitsLookAndTheyStopAfterLongInVain) {
+  const RingTopic topic;
+  const SegmentMemory& memory = topic.memory();
+  auto publisher = Bus::at(topic.directory()).publisher(RingTopic::kName);
+  const Bed bed = parked_bed(memory, 0);
+  ASSERT_EQ(memory.bias().load(), 0U);
+  bed.word->fetch_or(bed.bit);  // not armed: whoever has set a bit only is not asleep yet
+  ASSERT_TRUE(publisher.publish("unseen"));
+  EXPECT_TRUE(anyone_parked(memory));
+  static_cast<void>(bed.announce(memory, Waker::commit));
+  EXPECT_EQ(memory.bias().load(), kArmed | kReady | kOnePark);
+  ASSERT_TRUE(publisher.publish("seen"));
+  EXPECT_FALSE(anyone_parked(memory));
+  EXPECT_EQ(memory.subscription(0).doorbell.load(), 1U);
+  for (std::uint32_t i = 1; i < SegmentMemory::kQuietCommits; ++i) ASSERT_TRUE(publisher.publish("nobody"));
+  EXPECT_EQ(memory.bias().load(), kArmed | kReady | kOnePark);
+  ASSERT_TRUE(publisher.publish("nobody"));
+  EXPECT_EQ(memory.bias().load(), kGeneration);
+}
+
+TEST(WaitTest, ABiasIsDisarmedOnlyWhileNobodySleeps) {
+  const RingTopic topic;
+  const SegmentMemory& memory = topic.memory();
+  const Bed bed = parked_bed(memory, 1);
+  static_cast<void>(bed.announce(memory, Waker::commit));
+  const std::uint64_t armed = memory.bias().load();
+  disarm(memory);
+  EXPECT_EQ(memory.bias().load(), armed);
+  bed.leave();
+  disarm(memory);
+  EXPECT_EQ(memory.bias().load(), kGeneration);
+  tell_ready(memory, armed);  // late: of a barrier before the disarming
+  EXPECT_EQ(memory.bias().load(), kGeneration);
+  memory.bias().store(~0ULL & ~kReady);  // counters at their ends stay within their bits
+  arm(memory);
+  EXPECT_EQ(memory.bias().load(), (~0ULL & ~(kGeneration - 1)) | kAlways | kArmed);
+  disarm(memory);
+  EXPECT_EQ(memory.bias().load(), kAlways);
+}
+
+// A sleeper that may not make others pass a barrier says so for good; a publisher that barriers do not reach looks anyway.
+TEST(WaitTest, WhereTheKernelRefusesBarriersEveryCommitLooks) {
+  const RingTopic topic;
+  const SegmentMemory& memory = topic.memory();
+  const Bus bus = Bus::at(topic.directory());
+  auto refused = Child::fork([&] {
+    sock_filter code[] = {BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+                          BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_membarrier, 0, 1),
+                          BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+                          BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)};
+    const sock_fprog program{static_cast<unsigned short>(std::size(code)), code};
+    if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 || ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) != 0)
+      return 1;
+    const Bed bed = parked_bed(memory, 0);
+    bed.word->fetch_or(bed.bit);
+    auto publisher = bus.publisher(RingTopic::kName);
+    if (!publisher.publish("looks, though nobody has armed") || anyone_parked(memory)) return 2;
+    static_cast<void>(bed.announce(memory, Waker::commit));
+    return memory.bias().load() == (kArmed | kAlways | kOnePark) ? 0 : 3;
+  });
+  ASSERT_EQ(refused.wait(), 0);
+  disarm(memory);
+  EXPECT_EQ(memory.bias().load() & kAlways, kAlways);
+  auto publisher = bus.publisher(RingTopic::kName);
+  ASSERT_TRUE(publisher.publish("looks"));
+  EXPECT_FALSE(anyone_parked(memory));
+}
+
 // Row 35.
 TEST(WaitTest, AWakeClearsEveryBitAndRingsOnce) {
   const RingTopic topic;
   const SegmentMemory& memory = topic.memory();
-  for (const std::uint32_t slot : {0U, 2U}) static_cast<void>(parked_bed(memory, slot).announce<SegmentMemory>());
+  for (const std::uint32_t slot : {0U, 2U}) static_cast<void>(parked_bed(memory, slot).announce(memory, Waker::commit));
   EXPECT_TRUE(anyone_parked(memory));
   wake_parked(memory);
   EXPECT_FALSE(anyone_parked(memory));
@@ -141,7 +215,7 @@ TEST(WaitTest, OnlyThoseAreWokenWhoWaitForThatBlockerAndThatFar) {
   const auto wait = [&](std::uint32_t publisher, std::uint32_t blocker, std::uint64_t position) {
     memory.waiting_line(publisher).blocker.store(blocker);
     memory.waiting_line(publisher).position.store(position);
-    static_cast<void>(waiting_bed(memory, publisher).announce<SegmentMemory>());
+    static_cast<void>(waiting_bed(memory, publisher).announce(memory, Waker::release));
   };
   wait(0, 2, first + 128);
   wait(1, 2, first + 192);

@@ -130,6 +130,7 @@ MUTANTS = [
         "  bool woken = something(core) || futex_wait(*bed.doorbell, seen, until);\n"
         "  while (!woken && (bed.word->load() & bed.bit) == 0)\n"
         "    woken = futex_wait(*bed.doorbell, seen, until + 50'000'000'000);")]),
+    ("never-disarmed", "disarm", RING, [("    disarm(memory_);", "")]),
     ("publisher-without-a-backstop", "wake-publisher", "lib/publisher.cpp", [(
         "std::min(deadline, now + longest_sleep(attachment.wait))", "deadline")]),
     ("wake-keeps-the-parked-bit", "WaitTest", WAIT, [(

@@ -38,6 +38,7 @@ void attach_and_publish(Actor& a) {
 void set_bits(Actor& a) {
   const auto segment = ringway_test::map_topic(a.directory, "t", Role::publish);
   const SegmentMemory& memory = segment->memory();
+  memory.bias().fetch_or(kArmed);
   for (std::uint32_t slot = 0; slot < 2; ++slot) {
     const Bed bed = parked_bed(memory, slot);
     bed.word->fetch_or(bed.bit);
@@ -47,6 +48,15 @@ void set_bits(Actor& a) {
     memory.waiting_line(slot).position.store(memory.oldest().load());
     const Bed bed = waiting_bed(memory, slot);
     bed.word->fetch_or(bed.bit);
+  }
+}
+// The next commit is the last of so many that found nobody asleep.
+void attach_and_find_nobody(Actor& a) {
+  attach(a);
+  ringway_test::map_topic(a.directory, "t", Role::publish)->memory().bias().fetch_or(kArmed | kReady);
+  for (std::uint32_t commits = 1; commits < SegmentMemory::kQuietCommits; ++commits) {
+    if (!a.publisher->try_publish(payload(a))) throw std::runtime_error("nobody holds the actor back");
+    next_message(a);
   }
 }
 void publish(Actor& a) { a.status = a.publisher->publish(payload(a), kPatience); }
@@ -72,6 +82,10 @@ void abort(Actor& a) {
   a.claim->abort();
 }
 Outcome went_well(Actor& a) { return a.status ? Outcome::done : Outcome::wrong; }
+Outcome disarmed(Actor& a) {
+  const auto segment = ringway_test::map_topic(a.directory, "t", Role::publish);
+  return (segment->memory().bias().load() & kArmed) == 0 ? went_well(a) : Outcome::wrong;
+}
 // It was stopped while others made room, or not.
 Outcome perhaps(Actor& a) {
   if (a.status) return Outcome::done;
@@ -134,6 +148,7 @@ const std::vector<Operation>& operations() {
       {"publish", Base::few, true, true, attach_and_publish, publish, went_well, 1},
       {"publish-first", Base::few, true, true, attach, publish, went_well, 1},
       {"publish-wakes", Base::few, true, true, attach_with_bits, publish, went_well, 1},
+      {"disarm", Base::lossy, true, true, attach_and_find_nobody, publish, disarmed, 1},
       {"claim", Base::few, true, true, attach_and_publish, claim, went_well},
       {"commit", Base::few, true, true, attach_and_publish, commit, went_well, 1},
       {"short-commit", Base::few, true, true, attach_and_publish, short_commit, went_well, 1},

@@ -23,6 +23,18 @@ struct Event {
 
 Stamp tick() { return ++self().now.happened.at[me()]; }
 
+void fence_in(Thread& thread, std::memory_order order) {
+  View& now = thread.now;
+  if (acquires(order)) now.join(thread.acquired);
+  if (order == std::memory_order_seq_cst) {
+    now.visible.join(machine.fenced);
+    machine.fenced.join(now.happened);
+    now.fences = ++machine.order;
+  }
+  now.visible.join(now.happened);
+  if (releases(order)) thread.released = now;
+}
+
 }  // namespace
 
 void Machine::reset() {
@@ -77,16 +89,19 @@ void fail(const char* what, const char* file, int line) {
 void fence(std::memory_order order, const Where& where) {
   order = effective(where, order);
   if (order == std::memory_order_seq_cst) step();
-  View& now = self().now;
-  if (acquires(order)) now.join(self().acquired);
-  if (order == std::memory_order_seq_cst) {
-    now.visible.join(machine.fenced);
-    machine.fenced.join(now.happened);
-    now.fences = ++machine.order;
-  }
-  now.visible.join(now.happened);
-  if (releases(order)) self().released = now;
+  fence_in(self(), order);
   log(where, "fence", 0, order, false);
+}
+
+bool barrier(const Where& where) {
+  const std::memory_order order = effective(where, std::memory_order_seq_cst);
+  step();
+  fence_in(self(), order);
+  for (Thread& thread : machine.threads)
+    if (&thread != &self()) fence_in(thread, order);
+  fence_in(self(), order);
+  log(where, "barrier", 0, order, false);
+  return true;
 }
 
 void History::begin(std::uint64_t value) {

@@ -92,6 +92,8 @@ constexpr bool releases(std::memory_order order) {
 }
 
 void fence(std::memory_order order, const Where& where);
+// The system call: a seq_cst fence here, then one in every other thread, wherever it is, then one here. True: done.
+bool barrier(const Where& where);
 
 // The untyped part of a word: its last stores, oldest first.
 class History {

@@ -70,6 +70,7 @@ struct Topic {
   std::array<WaitingRow, 3> waiting_rows;
   Word<std::uint32_t> publishers_used;
   Word<std::uint32_t> subscriptions_used;
+  Word<std::uint64_t> bias;
   std::array<Word<std::uint64_t>, 1> parked;
   std::array<Word<std::uint64_t>, 1> waiting;
   bool plain = true;  // nobody is overtaken
@@ -90,6 +91,7 @@ struct Memory {
   Word<std::uint64_t>* waiting = nullptr;
   Topic* topic = nullptr;
 
+  [[nodiscard]] auto& bias() const { return topic->bias; }
   [[nodiscard]] auto& tail() const { return topic->tail; }
   [[nodiscard]] auto& oldest() const { return topic->oldest; }
   [[nodiscard]] auto& mark(std::uint64_t eighth) const { return topic->marks[eighth % detail::kEighths]; }
@@ -119,6 +121,11 @@ struct Memory {
   static void release_fence(Where where = Where(__builtin_FILE(), __builtin_LINE())) {
     fence(std::memory_order_release, where);
   }
+  static void compiler_fence(Where where = Where(__builtin_FILE(), __builtin_LINE())) {
+    effective(where, std::memory_order_seq_cst);  // within a thread everything is done in its order
+  }
+  static bool heavy_fence(Where where = Where(__builtin_FILE(), __builtin_LINE())) { return barrier(where); }
+  static constexpr std::uint32_t kQuietCommits = 1;
   static void pause() {}
 
   // The bytes of the ring have addresses, nothing else; racy_copy finds the words again.

@@ -7,6 +7,25 @@ namespace {
 using detail::Found;
 using detail::SubscriptionState;
 
+// Receives `messages`, asleep whenever there is none.
+template <class Over>
+void receive_asleep(World& world, std::uint32_t slot, std::uint64_t first, unsigned messages, Over over) {
+  Reader reader;
+  reader.attach(world.memory, first);
+  Found found;
+  for (unsigned received = 0; received < messages;) {
+    if (world.receive(slot, reader, found)) {
+      ++received;
+      continue;
+    }
+    const std::uint64_t next = reader.next();
+    world.sleep(
+        detail::parked_bed(world.memory, slot), detail::Waker::commit,
+        [&] { return detail::tagged(world.memory, next); }, over,
+        [&] { return world.memory.frame(next).tag.latest() == (next ^ kEpoch); });
+  }
+}
+
 // Two publishers commit while a reader parks.
 struct Park : rl::test_suite<Park, 3>, World {
   static constexpr std::uint64_t kFirst = kCapacity;
@@ -19,21 +38,67 @@ struct Park : rl::test_suite<Park, 3>, World {
     if (index < 2) {
       publish_all(index, 1, 1);
       finished[index] = true;
+    } else {
+      receive_asleep(*this, 0, kFirst, 2, [this] { return finished[0] && finished[1]; });
+    }
+  }
+};
+
+// Two readers park: one makes the publisher pass a barrier, the other finds that done.
+struct Arm : rl::test_suite<Arm, 3>, World {
+  static constexpr std::uint64_t kFirst = kCapacity;
+  Arm() : World(false, kFirst, 1) {}
+  void before() {
+    subscribe(0, kFirst, SubscriptionState::reliable);
+    subscribe(1, kFirst, SubscriptionState::reliable);
+    machine.start();
+  }
+  void thread(unsigned index) {
+    if (index == 0) {
+      publish_all(0, 2, 1);
+      finished[0] = true;
+    } else {
+      receive_asleep(*this, index - 1, kFirst, 2, [this] { return finished[0]; });
+    }
+  }
+};
+
+// As Arm, but the first reader has yet to tell of a barrier that it made before the bias was last disarmed.
+struct LateReady : rl::test_suite<LateReady, 3>, World {
+  static constexpr std::uint64_t kFirst = kCapacity;
+  LateReady() : World(false, kFirst, 1) {}
+  void before() {
+    subscribe(0, kFirst, SubscriptionState::reliable);
+    subscribe(1, kFirst, SubscriptionState::reliable);
+    topic.bias.set(detail::kGeneration);
+    machine.start();
+  }
+  void thread(unsigned index) {
+    if (index == 0) {
+      publish_all(0, 1, 1);
+      finished[0] = true;
       return;
     }
-    Reader reader;
-    reader.attach(memory, kFirst);
-    Found found;
-    for (unsigned messages = 0; messages < 2;) {
-      if (receive(0, reader, found)) {
-        ++messages;
-        continue;
-      }
-      const std::uint64_t next = reader.next();
-      sleep(
-          detail::parked_bed(memory, 0), [&] { return detail::tagged(memory, next); },
-          [&] { return finished[0] && finished[1]; },
-          [&] { return memory.frame(next).tag.latest() == (next ^ kEpoch); });
+    if (index == 1) detail::tell_ready(memory, detail::kArmed);
+    receive_asleep(*this, index - 1, kFirst, 1, [this] { return finished[0]; });
+  }
+};
+
+// Two publishers disarm the bias whenever a commit finds nobody, while a reader parks and parks again.
+struct Disarm : rl::test_suite<Disarm, 3>, World {
+  static constexpr std::uint64_t kFirst = kCapacity;
+  Disarm() : World(false, kFirst, 2) {}
+  void before() {
+    subscribe(0, kFirst, SubscriptionState::reliable);
+    topic.bias.set(detail::kArmed | detail::kReady);
+    machine.start();
+  }
+  void thread(unsigned index) {
+    if (index < 2) {
+      publish_all(index, 2, 1);
+      finished[index] = true;
+    } else {
+      receive_asleep(*this, 0, kFirst, 4, [this] { return finished[0] && finished[1]; });
     }
   }
 };
@@ -87,6 +152,9 @@ struct WaitClaim : rl::test_suite<WaitClaim, 2>, World {
 }  // namespace
 
 Outcome run_park(const Settings& settings) { return search<Park>(settings); }
+Outcome run_arm(const Settings& settings) { return search<Arm>(settings); }
+Outcome run_late_ready(const Settings& settings) { return search<LateReady>(settings); }
+Outcome run_disarm(const Settings& settings) { return search<Disarm>(settings); }
 Outcome run_wait(const Settings& settings) { return search<Wait>(settings); }
 Outcome run_wait_claim(const Settings& settings) { return search<WaitClaim>(settings); }
 

@@ -43,7 +43,7 @@ World::World(bool exclusive, std::uint64_t first, unsigned publishers) {
   topic.tail.set(first);
   topic.oldest.set(first);
   topic.publishers_used.set(publishers);
-  for (unsigned slot = 0; slot < publishers; ++slot) writers[slot].attach(memory, slot, first);
+  for (unsigned slot = 0; slot < publishers; ++slot) writers[slot].attach(memory, slot, first, true);
 }
 
 void World::on_exchange(void* world, std::uint64_t from, std::uint64_t to) {

@@ -55,8 +55,8 @@ class World {
 
   // Asleep on a bell, without a backstop. `over()`: nobody is left to ring it; `there()`: what is slept for is there, in truth.
   template <class Bed, class Look, class Over, class There>
-  void sleep(const Bed& bed, Look look, Over over, There there) {
-    const std::uint32_t seen = bed.template announce<Memory>();
+  void sleep(const Bed& bed, detail::Waker waker, Look look, Over over, There there) {
+    const std::uint32_t seen = bed.announce(memory, waker);
     if (!look())
       while (bed.doorbell->latest() == seen) {
         check(!over() || !there(), "nobody sleeps while what he waits for is there and his bell is not rung");
@@ -74,8 +74,9 @@ class World {
       row.position.store(blocker.position, std::memory_order_relaxed);
       row.blocker.store(blocker.slot, std::memory_order_relaxed);
       sleep(
-          detail::waiting_bed(memory, slot), [&] { return !in_the_way(blocker); }, over,
-          [&] { return !truly_in_the_way(blocker); });
+          detail::waiting_bed(memory, slot),
+          (blocker.slot & detail::kBlockedByPublisher) != 0 ? detail::Waker::commit : detail::Waker::release,
+          [&] { return !in_the_way(blocker); }, over, [&] { return !truly_in_the_way(blocker); });
     }
   }
   [[nodiscard]] bool truly_in_the_way(const detail::Blocker& blocker) const;

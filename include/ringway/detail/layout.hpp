@@ -158,10 +158,21 @@ struct ControlHeader {
   // On a file system that outlives the kernel: 0 is clean, everybody who attached has left in order; else the boot in which
   // somebody attached, kLeaving while somebody who leaves looks for others.
   std::atomic<std::uint64_t> boot;
-  std::array<std::byte, 360> reserved_lines;
+  std::array<std::byte, 40> reserved_line;
+  // Must commits look for sleepers? Changed by sleepers before they sleep, and by a publisher whose commits have long found
+  // none; read by each commit, so on a line that little else changes. Zero: nobody sleeps. See wait.hpp.
+  std::atomic<std::uint64_t> bias;
+  std::array<std::byte, 312> reserved_lines;
 };
 
 inline constexpr std::uint64_t kLeaving = 2;  // a bit of ControlHeader::boot
+
+// Bits and counters of ControlHeader::bias.
+inline constexpr std::uint64_t kArmed = 1;    // somebody sleeps, or did lately: commits fence and look
+inline constexpr std::uint64_t kReady = 2;    // every publisher has passed a barrier since the bias was armed
+inline constexpr std::uint64_t kAlways = 4;   // a sleeper cannot make others pass a barrier: commits always look
+inline constexpr std::uint64_t kOnePark = 8;  // times that somebody went to sleep, up to the generation
+inline constexpr std::uint64_t kGeneration = 1ULL << 32;  // times that it was disarmed, from here up
 
 // Control file: one per 64 sleepers: bit set by a subscriber before it sleeps, cleared by itself or its waker.
 // Words for the subscriptions come first, then those for each group's members.
@@ -385,6 +396,7 @@ constexpr std::uint64_t layout_signature() {
                                                                         offsetof(ControlHeader, capacity_bytes),
                                                                         offsetof(ControlHeader, removed),
                                                                         offsetof(ControlHeader, boot),
+                                                                        offsetof(ControlHeader, bias),
                                                                         offsetof(TailLine, publishers_used),
                                                                         offsetof(ControlHeader, subscriptions_used),
                                                                         offsetof(ControlHeader, had_durable),

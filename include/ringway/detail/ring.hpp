@@ -53,9 +53,11 @@ void write_frame(const Memory& memory, std::uint64_t position, std::uint64_t siz
 template <class Memory>
 class RingWriter {
  public:
-  // `next` is where an exclusive publisher goes on: the end of the walk over valid tags.
-  void attach(const Memory& memory, std::uint32_t slot, std::uint64_t next) noexcept {
+  // `next` is where an exclusive publisher goes on: the end of the walk over valid tags. `reached`: heavy fences reach this
+  // process (join_heavy_fences).
+  void attach(const Memory& memory, std::uint32_t slot, std::uint64_t next, bool reached = false) noexcept {
     memory_ = memory;
+    heed_ = reached ? 0 : kAlways;
     slot_ = slot;
     next_ = next;
     limit_ = next;
@@ -133,15 +135,16 @@ class RingWriter {
       std::uint64_t position = memory_.tail().load(std::memory_order_relaxed);
       if (before(limit_, position + extent)) return false;
       row.record_extent.store(extent | count, std::memory_order_relaxed);  // W1 orders it
-      // release W1: pairs with the look at records (S2), which must find the extent. Death after it: a record that
-      // did not win; it counts for nobody once its place is tagged or passed, else it is resolved.
+      // release W1: pairs with the looks at records (S2, D2, D5), which must find the extent, and the tag of this publisher's
+      // claim before, whose record made way for this one. Death after it: a record that did not win; it counts for nobody
+      // once its place is tagged or passed, else it is resolved.
       row.record.store(position | kRecordStanding, std::memory_order_release);
       // acq_rel W2: pairs with every load of tail: whoever sees the new tail sees the record (I5). Death before it:
       // nothing claimed. Death after it: a claimed frame without a tag, whose record tells its extent.
       if (memory_.tail().compare_exchange_strong(position, position + extent, std::memory_order_acq_rel,
                                                  std::memory_order_relaxed)) {
         position_ = position;
-        // release W3: pairs with S2. Death before it: the record stands, not won; the frame's end gives the evidence.
+        // release W3: pairs with S2, D2, D5, as W1. Death before it: the record stands, not won; the frame's end gives the evidence.
         row.record.store(position | kRecordStanding | kRecordWon, std::memory_order_release);
         if (retries > row.retries.load(std::memory_order_relaxed))  // own line, display only
           row.retries.store(retries, std::memory_order_relaxed);
@@ -177,12 +180,15 @@ class RingWriter {
       memory_.publisher(slot_).record.store(kNoRecord, std::memory_order_release);
     }
     closed(true);
-    // Full fence W8: between the tag and the look at the bits; pairs with the sleeper's announce (B3). Death after it:
-    // the sleeper's backstop.
-    Memory::full_fence();
-    return anyone_parked(memory_) || (!memory_.exclusive && anyone_waiting(memory_));
+    // W8: between the tag and the look at the bits; pairs with the sleeper's heavy fence (B8): either the sleeper sees the tag,
+    // or this load sees that it has armed. Death after it: the sleeper's backstop.
+    Memory::compiler_fence();
+    if (((memory_.bias().load(std::memory_order_relaxed) | heed_) & (kArmed | kAlways)) == 0) [[likely]]
+      return false;
+    return look_for_sleepers();
   }
 
+  [[nodiscard]] bool look_for_sleepers() noexcept;
   [[nodiscard]] std::uint64_t lowest_record(std::uint64_t oldest, std::uint64_t tail, std::uint32_t& owner) noexcept;
   [[nodiscard]] bool next_oldest(std::uint64_t oldest, std::uint64_t need, std::uint64_t bound, std::uint64_t tail,
                                  std::uint64_t& target) noexcept;
@@ -196,7 +202,26 @@ class RingWriter {
   std::uint64_t extent_ = 0;
   std::uint64_t sequence_ = 0;  // of the next message
   std::uint64_t bytes_ = 0;
+  std::uint64_t heed_ = kAlways;  // always look, whatever the bias says; or 0
+  std::uint32_t quiet_ = 0;       // looks in a row that found nobody
 };
+
+// While the bias is armed: does anybody sleep? Kept out of line, and out of the way of commits that need not look.
+template <class Memory>
+[[gnu::noinline]] bool RingWriter<Memory>::look_for_sleepers() noexcept {
+  // Full fence W10: between the tag and the look at the bits; pairs with the sleeper's announce (B3). Death after it: the
+  // sleeper's backstop.
+  Memory::full_fence();
+  if (anyone_parked(memory_) || (!memory_.exclusive && anyone_waiting(memory_))) {
+    quiet_ = 0;
+    return true;
+  }
+  if (++quiet_ >= Memory::kQuietCommits) {
+    quiet_ = 0;
+    disarm(memory_);
+  }
+  return false;
+}
 
 // S2: the lowest place that an open claim of another publisher may own, at most `tail`.
 template <class Memory>

@@ -48,6 +48,7 @@ struct SegmentMemory {
   WaitingLine* waiting_lines = nullptr;
   SubscriptionSlot* subscriptions = nullptr;
 
+  [[nodiscard]] std::atomic<std::uint64_t>& bias() const { return control->bias; }
   [[nodiscard]] std::atomic<std::uint64_t>& tail() const { return tail_line->tail; }
   [[nodiscard]] std::atomic<std::uint64_t>& oldest() const { return oldest_line->oldest; }
   [[nodiscard]] std::atomic<std::uint64_t>& mark(std::uint64_t eighth) const { return marks->mark[eighth % kEighths]; }
@@ -96,6 +97,13 @@ struct SegmentMemory {
   static void acquire_fence() { std::atomic_thread_fence(std::memory_order_acquire); }
   static void release_fence() { std::atomic_thread_fence(std::memory_order_release); }
 #endif
+  // Keeps the compiler from moving accesses across; the machine is held by a heavy fence of whoever pairs with it.
+  static void compiler_fence() { std::atomic_signal_fence(std::memory_order_seq_cst); }
+  // Makes every running thread of every process that publishes pass a full fence: one of this thread before, one after.
+  // False: the kernel refuses. In wait.hpp.
+  static bool heavy_fence() noexcept;
+  static constexpr std::uint32_t kQuietCommits = 4096;  // a heavy fence costs some us, spread over as many commits
+
   // Copies bytes that may be overwritten meanwhile, in 8-byte loads of its own, so that TSan can leave it out; the caller
   // checks afterwards whether the copy is good.
   __attribute__((no_sanitize("thread"), noinline)) static void racy_copy(std::byte* to, const std::byte* from,

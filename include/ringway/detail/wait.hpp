@@ -4,12 +4,20 @@
 // bits - clear - doorbell - wake. So either the sleeper's look sees the change, or the waker sees the bit; and a bell
 // that rings between the doorbell's load and the sleep makes the kernel return at once.
 //
+// Commits are many and sleeps are few, so a commit does not pay for its fence: it fences and looks only while the bias word is
+// armed. Whoever goes to sleep arms it after its bit, and makes all publishers pass a barrier (membarrier) unless it finds
+// the word ready, which says that somebody did so since it was armed. A commit that still found it unarmed came before that
+// barrier, so its tag is seen by the look that follows. A publisher that has found nobody for kQuietCommits commits
+// disarms: it loads the word, looks at all bits, and replaces the word if nobody has gone to sleep since (each adds a park,
+// so the word differs). `ready` is stored only within the generation, the count of disarmings, that it was earned in.
+//
 // Thread safety: any number of wakers, one sleeper per bit. Progress: waking is wait-free but for the system call;
 // sleeping ends at its deadline at the latest. Crash: a waker that dies between clearing a bit and ringing leaves its
 // sleeper asleep until the backstop; a sleeper that dies leaves a bit that the next wake clears.
 #pragma once
 
 #include <linux/futex.h>
+#include <linux/membarrier.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -68,12 +76,59 @@ inline void futex_wake(std::atomic<std::uint32_t>& word) noexcept {
   errno = saved;
 }
 
+inline bool SegmentMemory::heavy_fence() noexcept {
+  const int saved = errno;
+  const bool done = ::syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL_EXPEDITED, 0, 0) == 0;
+  errno = saved;
+  return done;
+}
+
+// Lets heavy fences reach this process. Its publishers need not look at every commit then; false: they must.
+inline bool join_heavy_fences() noexcept {
+  const int saved = errno;
+  const bool done = ::syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED, 0, 0) == 0;
+  errno = saved;
+  return done;
+}
+
+// Spares the next sleepers the barrier that was made after the bias became `armed`; not if it was disarmed since. Lock-free.
+template <class Memory>
+void tell_ready(const Memory& memory, std::uint64_t armed) noexcept {
+  for (std::uint64_t word = armed; (word & kReady) == 0 && ((word ^ armed) & ~(kGeneration - 1)) == 0;)
+    // release B9: pairs with B7. Death before it: the next sleeper makes the barrier once more.
+    if (memory.bias().compare_exchange_strong(word, word | kReady, std::memory_order_release,
+                                              std::memory_order_relaxed))
+      return;
+}
+
+// Makes commits look for sleepers, from the return on. Called with the own bit set. Lock-free.
+template <class Memory>
+void arm(const Memory& memory) noexcept {
+  constexpr std::uint64_t kParks = kGeneration - kOnePark;
+  std::uint64_t word = memory.bias().load(std::memory_order_relaxed);  // B7 decides
+  std::uint64_t mine = 0;
+  do {
+    mine = (word & ~kParks) | ((word + kOnePark) & kParks) | kArmed;
+    // acq_rel B7: pairs with B10, so that who disarms sees the bit; and with B9, so that the look behind `ready` is behind
+    // that barrier. Death after it: commits look in vain until one disarms.
+  } while (!memory.bias().compare_exchange_strong(word, mine, std::memory_order_acq_rel, std::memory_order_relaxed));
+  if ((mine & (kReady | kAlways)) != 0) return;
+  if (!Memory::heavy_fence()) {                                  // B8: pairs with W8
+    memory.bias().fetch_or(kAlways, std::memory_order_relaxed);  // late for this sleep: a backstop
+    return;
+  }
+  tell_ready(memory, mine);
+}
+
 // Rings a doorbell. release B1: pairs with the sleeper's load (B2), so that what was changed is seen after waking.
 template <class Bell>
 void ring_doorbell(Bell& doorbell) noexcept {
   doorbell.fetch_add(1, std::memory_order_release);
   futex_wake(doorbell);
 }
+
+// Who wakes a sleeper: a commit, which looks only while the bias is armed, or a release, which always looks.
+enum class Waker : std::uint8_t { commit, release };
 
 // One sleeper's place: its bit, and the word it sleeps on. The two types are the Memory's.
 template <class Bits, class Bell>
@@ -85,9 +140,10 @@ struct Bed {
   // Announces the sleep; the caller must look once more before `sleep`. acquire B2: pairs with B1. seq_cst B3 and the
   // fence: pair with the waker's fence (W8, R5). A death afterwards leaves the bit, which the next wake clears.
   template <class Memory>
-  [[nodiscard]] std::uint32_t announce() const noexcept {
+  [[nodiscard]] std::uint32_t announce(const Memory& memory, Waker waker) const noexcept {
     const std::uint32_t seen = doorbell->load(std::memory_order_acquire);
     word->fetch_or(bit, std::memory_order_seq_cst);
+    if (waker == Waker::commit) arm(memory);
     Memory::full_fence();
     return seen;
   }
@@ -125,6 +181,17 @@ bool anyone_waiting(const Memory& memory) noexcept {
   for (std::uint64_t word = 1; word * 64 < memory.max_publishers; ++word)
     any |= memory.waiting[word].load(std::memory_order_relaxed);
   return any != 0;
+}
+
+// Nobody sleeps for commits any more, as far as can be seen: from here on they need not look.
+template <class Memory>
+void disarm(const Memory& memory) noexcept {
+  // acquire B10: pairs with B7: the bits of those who have armed it are seen.
+  std::uint64_t word = memory.bias().load(std::memory_order_acquire);
+  if ((word & kArmed) == 0 || anyone_parked(memory) || anyone_waiting(memory)) return;
+  const std::uint64_t disarmed = (word & kAlways) | ((word & ~(kGeneration - 1)) + kGeneration);
+  // relaxed: only the value counts: it fails if anybody has gone to sleep since.
+  memory.bias().compare_exchange_strong(word, disarmed, std::memory_order_relaxed, std::memory_order_relaxed);
 }
 
 // Wakes every parked subscriber. acq_rel B4: whoever clears a bit, and only it, rings that bell.
