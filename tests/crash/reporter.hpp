@@ -3,6 +3,8 @@
 // Thread safety: a Reporter belongs to one run. Progress: no waiting. Crash: what was printed is printed.
 #pragma once
 
+#include <unistd.h>
+
 #include <cstdint>
 #include <exception>
 #include <string>
@@ -27,6 +29,7 @@ class Reporter {
     } catch (const std::exception& error) {
       bad(mode, step, at, error.what(), image);
     }
+    ::alarm(0);  // what is stepped until the next check may take its time
   }
 
  private:

@@ -112,7 +112,7 @@ void Kept::open_subscriber(std::uint32_t slot, ringway::From from, bool resume) 
   row.owned.store(1);
   Call call("join");
   if (resume)
-    detail::resume(core);
+    detail::resume(core, row.cursor.load());
   else if (!detail::join(core, from))
     return detail::free_subscription(memory, slot);
   if (!resume) detail::note_base(core);
