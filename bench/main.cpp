@@ -7,6 +7,7 @@
 #include <array>
 #include <cstdio>
 #include <exception>
+#include <iterator>
 #include <string>
 #include <vector>
 
@@ -23,36 +24,40 @@ struct Group {
   std::vector<bench::Row> (*measure)(const bench::Options&);
 };
 
-constexpr std::array<Group, 9> kGroups = {{{"ping-pong", true, bench::ping_pong_figures},
-                                           {"streaming", true, bench::streaming_figures},
-                                           {"blocking", true, bench::blocking_figures},
-                                           {"idle", false, bench::idle_figures},
-                                           {"attach", false, bench::attach_figures},
-                                           {"memory", false, bench::memory_figures},
-                                           {"death", false, bench::death_figures},
-                                           {"syscalls", false, bench::system_call_figures},
-                                           {"pipeline", true, bench::pipeline_figures}}};
+constexpr std::array<Group, 16> kGroups = {{{"ping-pong", true, bench::ping_pong_figures},
+                                            {"streaming", true, bench::streaming_figures},
+                                            {"sizes", true, bench::size_figures},
+                                            {"peers", true, bench::peer_figures},
+                                            {"fan-in", true, bench::lapping_figures},
+                                            {"fan", false, bench::crowd_figures},
+                                            {"blocking", true, bench::blocking_figures},
+                                            {"observer", true, bench::observer_figures},
+                                            {"stamp", true, bench::stamp_figures},
+                                            {"instructions", false, bench::instruction_figures},
+                                            {"idle", false, bench::idle_figures},
+                                            {"attach", false, bench::attach_figures},
+                                            {"memory", false, bench::memory_figures},
+                                            {"death", false, bench::death_figures},
+                                            {"syscalls", false, bench::system_call_figures},
+                                            {"pipeline", true, bench::pipeline_figures}}};
 
 struct Arguments {
   std::vector<std::string> only;
   std::string json;
-  std::string traced;  // hidden: what runs under strace
+  std::string baseline;
+  std::string plots;
+  std::vector<std::string> show;  // reports to show, instead of measuring
+  std::string traced;             // hidden: what runs under strace
+  std::string counted;            // hidden: what runs under callgrind, and where
+  std::string counted_in;
   bool markdown = false;
   bench::Options options;
 };
 
-int measure(const Arguments& arguments) {
-  bench::Machine machine = bench::this_machine();
-  machine.mode =
-      fmt::format("{} rounds{}", arguments.options.rounds, arguments.options.quick ? ", quick: not to be quoted" : "");
-  if (!arguments.markdown) {
-    for (const auto& [name, value] : machine.lines()) fmt::print("{:<12} {}\n", name, value);
-    fmt::print("\n");
-    std::fflush(stdout);
-  }
+bool measure(const Arguments& arguments, bench::Report& report) {
   const bool two_cores = bench::allowed_cpus().size() > 1;
-  std::vector<bench::Row> rows;
-  bool failed = false;
+  bool good = true;
+  auto& rows = report.rows;
   for (const auto& group : kGroups) {
     const auto& only = arguments.only;
     if (!only.empty() && std::find(only.begin(), only.end(), group.name) == only.end()) continue;
@@ -65,19 +70,47 @@ int measure(const Arguments& arguments) {
       for (auto& row : group.measure(arguments.options)) rows.push_back(std::move(row));
     } catch (const std::exception& error) {
       rows.push_back({.group = group.name, .figure = group.name, .note = std::string("FAILED: ") + error.what()});
-      failed = true;
+      good = false;
     }
   }
+  return good;
+}
+
+// Of several reports the rows of all, and the first one's machine.
+bench::Report merged(const std::vector<std::string>& files) {
+  bench::Report report;
+  for (const auto& file : files) {
+    bench::Report next = bench::read_json(file);
+    if (report.machine.empty()) report.machine = std::move(next.machine);
+    std::move(next.rows.begin(), next.rows.end(), std::back_inserter(report.rows));
+  }
+  return report;
+}
+
+void present(const Arguments& arguments, const bench::Report& report) {
   if (arguments.markdown)
-    bench::print_markdown(machine, rows);
+    bench::print_markdown(report);
   else
-    bench::print_table(rows);
-  if (!arguments.json.empty()) bench::write_json(arguments.json, machine, rows);
+    bench::print_table(report);
+  if (!arguments.json.empty()) bench::write_json(arguments.json, report);
+  if (!arguments.plots.empty()) bench::draw_plots(arguments.plots, report);
+  const auto& rows = report.rows;
   const auto missed = std::count_if(rows.begin(), rows.end(), [](const bench::Row& row) { return row.met() == false; });
   const auto with_target =
       std::count_if(rows.begin(), rows.end(), [](const bench::Row& row) { return row.met().has_value(); });
   fmt::print(arguments.markdown ? stderr : stdout, "\n{} of {} targets met\n", with_target - missed, with_target);
-  return failed ? 1 : 0;
+  if (!arguments.baseline.empty()) bench::print_moved(bench::read_json(arguments.baseline), report);
+}
+
+int run(const Arguments& arguments) {
+  bench::Machine machine = bench::this_machine();
+  machine.mode =
+      fmt::format("{} rounds{}", arguments.options.rounds, arguments.options.quick ? ", quick: not to be quoted" : "");
+  bench::Report report = {.machine = machine.lines(), .rows = {}};
+  if (!arguments.markdown) bench::print_machine(report);
+  const bool good = measure(arguments, report);
+  present(arguments, report);
+  return good ? 0 : 1;
 }
 
 }  // namespace
@@ -94,8 +127,14 @@ int main(int argc, char** argv) {
       ->capture_default_str();
   app.add_flag("--quick", arguments.options.quick, "Shorter: to see that it works, not to be quoted");
   app.add_flag("--markdown", arguments.markdown, "Print the table as Markdown, for bench/NOTES.md");
+  app.add_option("--peer", arguments.options.peers, "Of the peers, measure only these")->delimiter(',');
   app.add_option("--json", arguments.json, "Write the figures to this file");
+  app.add_option("--baseline", arguments.baseline, "Print what moved since this file beyond the noise");
+  app.add_flag("--plots{bench/plots}", arguments.plots, "Draw the plots, into bench/plots or =DIRECTORY");
+  app.add_option("--show", arguments.show, "Do not measure: show these files");
   app.add_option("--traced", arguments.traced)->group("");
+  app.add_option("--counted", arguments.counted)->group("");
+  app.add_option("--counted-in", arguments.counted_in)->group("");
   CLI11_PARSE(app, argc, argv);
 
   try {
@@ -103,10 +142,20 @@ int main(int argc, char** argv) {
       bench::traced_run(arguments.traced);
       return 0;
     }
+    if (!arguments.counted.empty()) {
+      bench::counted_run(arguments.counted_in, arguments.counted);
+      return 0;
+    }
+    if (!arguments.show.empty()) {
+      const bench::Report report = merged(arguments.show);
+      if (!arguments.markdown) bench::print_machine(report);
+      present(arguments, report);
+      return 0;
+    }
     if (const std::string why = bench::unfit_build(); !why.empty()) bench::fail("not measured: " + why);
     return bench::supervise([&](const std::string& directory) {
       arguments.options.directory = directory;
-      return measure(arguments);
+      return run(arguments);
     });
   } catch (const std::exception& error) {
     fmt::print(stderr, "ringway-bench: {}\n", error.what());

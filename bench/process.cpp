@@ -128,6 +128,10 @@ Process Process::spawn(const std::vector<std::string>& argv, const SpawnOptions&
   if (pid > 0) return Process(pid);
   if (options.in >= 0) ::dup2(options.in, 0);
   if (options.out >= 0) ::dup2(options.out, 1);
+  if (const int nowhere = options.silent ? ::open("/dev/null", O_WRONLY) : -1; nowhere >= 0) {
+    ::dup2(nowhere, 1);
+    ::dup2(nowhere, 2);
+  }
   if (options.cpu < 0 || try_pin(options.cpu))
     ::execvpe(argument_pointers[0], argument_pointers.data(), environment_pointers.data());
   std::perror(argument_pointers[0]);
@@ -143,9 +147,9 @@ void Process::join(const std::string& name) {
   if (WEXITSTATUS(status) != 0) fail(fmt::format("{}: exit status {}", name, WEXITSTATUS(status)));
 }
 
-void Process::kill() noexcept {
+void Process::stop(int signal) noexcept {
   if (pid_ < 0) return;
-  ::kill(pid_, SIGKILL);
+  ::kill(pid_, signal);
   while (::waitpid(pid_, nullptr, 0) < 0 && errno == EINTR) {
   }
   pid_ = -1;

@@ -3,6 +3,7 @@
 // Thread safety: one thread. Crash: a child is killed by the kernel when its parent dies (PR_SET_PDEATHSIG).
 #pragma once
 
+#include <signal.h>
 #include <sys/types.h>
 
 #include <functional>
@@ -27,6 +28,7 @@ struct SpawnOptions {
   int out = -1;
   int cpu = -1;
   std::vector<std::string> environment = {};
+  bool silent = false;  // what it prints goes nowhere
 };
 
 class Process {
@@ -43,7 +45,8 @@ class Process {
   [[nodiscard]] pid_t pid() const { return pid_; }
   // Waits for its end; anything but exit status 0 is a failure.
   void join(const std::string& name);
-  void kill() noexcept;
+  void stop(int signal) noexcept;  // and waits for its end
+  void kill() noexcept { stop(SIGKILL); }
 
  private:
   explicit Process(pid_t pid) : pid_(pid) {}

@@ -12,6 +12,8 @@
 namespace bench {
 namespace {
 
+constexpr std::uint64_t kSlices = 50;  // of the timed trips: by turns, so that a disturbance meets all
+
 // How the left process tells the right one what to do next, and hears that it is done.
 struct Baton {
   alignas(64) std::atomic<std::uint32_t> turn;
@@ -103,8 +105,8 @@ void play_left(const std::vector<Contestant>& contestants, const RoundOptions& o
       times[i * rounds + round] = player.lead(i, counts[i]);
     }
   }
-  if (options.timed_trips != 0) {
-    for (std::size_t i = 0; i < contestants.size(); ++i) player.lead(i, options.timed_trips, &trips[i]);
+  for (std::uint64_t slice = 0; slice < (options.timed_trips != 0 ? kSlices : 0); ++slice) {
+    for (std::size_t i = 0; i < contestants.size(); ++i) player.lead(i, options.timed_trips / kSlices, &trips[i]);
   }
   player.stop();
 }

@@ -8,6 +8,7 @@
 #include <ringway/ringway.hpp>
 #include <sstream>
 #include <utility>
+#include <vector>
 
 #include "figures.hpp"
 #include "process.hpp"
@@ -94,7 +95,7 @@ double cpu_seconds() {
 std::vector<Row> attach_figures(const Options& options) {
   const std::string directory = options.bus("attach");
   const int times = options.quick ? 100 : kMaxSamples;
-  const Target target{Target::Kind::at_most, 1000};
+  const Target target{Target::Kind::at_most, 200};
   const auto repeated = [&](const char* what, auto open) {
     return time_row(what,
                     in_a_process(what,
@@ -121,7 +122,21 @@ std::vector<Row> attach_figures(const Options& options) {
       bus.remove_topic(topic);
     }
   });
-  rows.push_back(time_row("create a topic of 1 MiB and publish", us, {}));
+  rows.push_back(time_row("create a topic of 1 MiB and publish", us, Target{Target::Kind::at_most, 2000}));
+
+  const int topics = options.quick ? 100 : kMaxSamples;
+  const auto many = in_a_process("many topics", [&](Samples& samples) {
+    const ringway::Bus bus = ringway::Bus::at(directory);
+    std::vector<ringway::Publisher> attached;
+    for (int i = 0; i < topics; ++i) {
+      const std::string topic = fmt::format("many-{}", i);
+      bus.create_topic(topic, {.capacity_bytes = 32_KiB, .max_groups = 1, .max_members = 1, .max_in_flight = 16});
+      const std::uint64_t start = now_ns();
+      attached.push_back(bus.publisher(topic));
+      samples.add(static_cast<double>(now_ns() - start) / 1000);
+    }
+  });
+  rows.push_back(time_row(fmt::format("attach {} topics in one process, each", topics), many, target));
   return rows;
 }
 

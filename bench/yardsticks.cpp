@@ -1,10 +1,14 @@
 #include "yardsticks.hpp"
 
+#include <algorithm>
+#include <array>
 #include <atomic>
 #include <boost/lockfree/spsc_queue.hpp>
 #include <cstdint>
 #include <cstring>
+#include <ctime>
 #include <memory>
+#include <vector>
 
 #include "futex.hpp"
 #include "halves.hpp"
@@ -91,21 +95,58 @@ class SpscLink {
   Element element_{};
 };
 
-class Memcpy final : public Half {
+// What a single-producer ring can do at best: slots of one line, filled and read in place, the two indices on lines of their
+// own, each side with a copy of the other's that it refreshes when it runs out. No headers, no wake-ups, no gating.
+struct BareRing {
+  static constexpr std::uint64_t kSlots = 1024;
+  alignas(64) std::atomic<std::uint64_t> written;
+  alignas(64) std::atomic<std::uint64_t> read;
+  alignas(64) std::array<Element, kSlots> slots;
+};
+
+class BareRingLink {
  public:
-  Memcpy(Side side, std::size_t bytes) : side_(side), from_(bytes, 'x'), to_(bytes) {}
-  void run(std::uint64_t count, Histogram* /*trips*/) override {
-    if (side_ == Side::right) return;
+  explicit BareRingLink(BareRing& ring) : ring_(ring) {}
+  void send(std::uint64_t number) {
+    while (own_ - other_ == BareRing::kSlots) {
+      other_ = ring_.read.load(std::memory_order_acquire);
+      if (own_ - other_ == BareRing::kSlots) relax();
+    }
+    ring_.slots[own_ % BareRing::kSlots].fill(number);
+    ring_.written.store(++own_, std::memory_order_release);
+  }
+  void expect(std::uint64_t number) {
+    while (own_ == other_) {
+      other_ = ring_.written.load(std::memory_order_acquire);
+      if (own_ == other_) relax();
+    }
+    ring_.slots[own_ % BareRing::kSlots].check(number);
+    ring_.read.store(++own_, std::memory_order_release);
+  }
+
+ private:
+  BareRing& ring_;
+  std::uint64_t own_ = 0;
+  std::uint64_t other_ = 0;
+};
+
+// Copies to a place that walks over `region` bytes.
+class Memcpy {
+ public:
+  Memcpy(std::size_t bytes, std::size_t region) : from_(bytes, 'x'), to_(std::max(bytes, region)) {}
+  void operator()(std::uint64_t count) {
     for (; count != 0; --count) {
-      std::memcpy(to_.data(), from_.data(), from_.size());
+      if (at_ + from_.size() > to_.size()) at_ = 0;
+      std::memcpy(to_.data() + at_, from_.data(), from_.size());
       asm volatile("" : : "r"(to_.data()) : "memory");  // the copy counts
+      at_ += (from_.size() + 32 + 63) / 64 * 64;        // as a frame of that payload
     }
   }
 
  private:
-  Side side_;
   std::vector<char> from_;
   std::vector<char> to_;
+  std::size_t at_ = 0;
 };
 
 }  // namespace
@@ -135,8 +176,21 @@ Contestant spsc_stream(bool one_at_a_time) {
           [=](Side side) { return std::make_unique<Stream<SpscLink>>(side, *queue, *queue, one_at_a_time); }};
 }
 
-Contestant memcpy_loop(std::size_t bytes) {
-  return {"memcpy", [bytes](Side side) { return std::make_unique<Memcpy>(side, bytes); }};
+Contestant bare_ring_stream() {
+  auto* ring = make_shared_memory<BareRing>();
+  return {"bare ring", [ring](Side side) { return std::make_unique<Stream<BareRingLink>>(side, *ring); }};
+}
+
+Contestant memcpy_loop(std::size_t bytes, std::size_t region) {
+  return {"memcpy", [=](Side side) { return std::make_unique<Solo<Memcpy>>(side, Memcpy(bytes, region)); }};
+}
+
+Contestant clock_loop() {
+  const auto read_clock = [](std::uint64_t count) {
+    timespec now{};
+    for (; count != 0; --count) ::clock_gettime(CLOCK_MONOTONIC, &now);
+  };
+  return {"clock_gettime", [=](Side side) { return std::make_unique<Solo<decltype(read_clock)>>(side, read_clock); }};
 }
 
 }  // namespace bench

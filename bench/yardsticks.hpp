@@ -16,7 +16,11 @@ Contestant futex_ping_pong();
 Contestant spsc_ping_pong();
 // The same, one way. One at a time: push and pop; else push and consume_all.
 Contestant spsc_stream(bool one_at_a_time);
-// One process copies `bytes` again and again, within its own cache.
-Contestant memcpy_loop(std::size_t bytes);
+// A ring of 64-byte slots with cached indices, in place, one way.
+Contestant bare_ring_stream();
+// One process copies `bytes` again and again, over a region as large as a ring, in steps as large as a frame.
+Contestant memcpy_loop(std::size_t bytes, std::size_t region);
+// One process reads the clock that stamps are made of.
+Contestant clock_loop();
 
 }  // namespace bench
