@@ -92,8 +92,6 @@ bool Attachment::topic_stands(std::int64_t now, std::int64_t every) noexcept {
 std::unique_ptr<PublisherCore> attach_publisher(const std::shared_ptr<BusState>& bus, const std::string& topic,
                                                 const PublisherOptions& options, const TypeInfo& type) {
   if (!options.name.empty()) check_component("publisher", options.name, topic);
-  if (options.memory != MemoryOptions{})
-    throw Error(Code::unsupported, topic, "memory options do not exist in this version; leave them unset");
   const TopicSpec spec = resolve(options.topic, type, topic);
   Patience patience(*bus, topic, options.attach_timeout);
   for (;;) {
@@ -105,9 +103,10 @@ std::unique_ptr<PublisherCore> attach_publisher(const std::shared_ptr<BusState>&
     core->interrupted = bus->interruption();
     core->references = 1;
     core->attachment = std::make_unique<PublisherAttachment>(
-        bus, topic, std::make_unique<Segment>(files, Role::publish, topic), options.wait);
+        bus, topic, std::make_unique<Segment>(files, Role::publish, topic, options.memory.huge_pages), options.wait);
     PublisherAttachment& attachment = *core->attachment;
     const Segment& segment = *attachment.segment;
+    attachment.memory = obtain_memory(segment, options.memory, Role::publish, topic);
     const bool stood = with_table_lock(segment, segment.data_file(), topic, patience, [&](KernelLocks&) {
       self_test(segment.data_file());
       const std::uint32_t slot = take_publisher_slot(segment, attachment, topic);

@@ -38,6 +38,7 @@ class Attachment {
   std::shared_ptr<BusState> bus;
   std::string topic;
   std::unique_ptr<Segment> segment;
+  ObtainedMemory memory;
   Wait wait;
   Life life;
   Prober publishers;   // on the data file
@@ -110,6 +111,9 @@ bool with_table_lock(const Segment& segment, const File& file, const std::string
                   topic + "`");
   }
 }
+
+// As the options ask. Throws Error no_permission or unsupported for what is required and refused.
+ObtainedMemory obtain_memory(const Segment& segment, const MemoryOptions& options, Role role, const std::string& topic);
 
 // The error for a table without a row to be had. `unresolved`: some belong to publishers that died inside a claim;
 // `blocked`: some are locked by a process that does not own them.

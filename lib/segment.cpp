@@ -40,14 +40,17 @@ class Mappable {
 // given back at its end.
 class Reservation {
  public:
-  Reservation(std::size_t bytes, const std::string& topic) : bytes_(bytes) {
-    void* base = ::mmap(nullptr, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  Reservation(std::size_t bytes, std::size_t alignment, const std::string& topic) : bytes_(bytes + alignment) {
+    void* base = ::mmap(nullptr, bytes_, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (base == MAP_FAILED)
       throw Error(Code::system, topic,
                   "no " + human_bytes(bytes) + " of address space to map the ring twice: " + std::strerror(errno) +
                       "; choose a smaller capacity or raise RLIMIT_AS",
                   errno);
     base_ = static_cast<std::byte*>(base);
+    if (alignment == 0) return;
+    taken_ = align_up(reinterpret_cast<std::uintptr_t>(base), alignment) - reinterpret_cast<std::uintptr_t>(base);
+    if (taken_ != 0) ::munmap(base_, taken_);
   }
   ~Reservation() {
     if (taken_ < bytes_) ::munmap(base_ + taken_, bytes_ - taken_);
@@ -199,7 +202,7 @@ struct Segment::Maps {
   ipc::mapped_region again;  // the ring once more, right behind it
 };
 
-Segment::Segment(const OpenFiles& files, Role role, const std::string& topic)
+Segment::Segment(const OpenFiles& files, Role role, const std::string& topic, bool huge)
     : data_file_(files.data_file),
       control_file_(files.control_file),
       geometry_(files.geometry),
@@ -210,7 +213,9 @@ Segment::Segment(const OpenFiles& files, Role role, const std::string& topic)
   const auto control_mode = role == Role::observe ? ipc::read_only : ipc::read_write;
   try {
     maps_->control = ipc::mapped_region(Mappable(files.control.get()), control_mode, 0, control_bytes(limits));
-    Reservation space(data_bytes(limits) + limits.capacity_bytes, topic);
+    // With the capacity a multiple of it, the second mapping's pages lie as those of the file do, too.
+    const std::size_t alignment = huge && limits.capacity_bytes >= kHugePage ? kHugePage : 0;
+    Reservation space(data_bytes(limits) + limits.capacity_bytes, alignment, topic);
     maps_->data = space.take(files.data, data_mode, 0, data_bytes(limits));
     maps_->again = space.take(files.data, data_mode, ring_offset(limits), limits.capacity_bytes);
   } catch (const ipc::interprocess_exception& failure) {
@@ -244,6 +249,11 @@ Segment::Segment(const OpenFiles& files, Role role, const std::string& topic)
 }
 
 Segment::~Segment() = default;
+
+std::array<Segment::Piece, 3> Segment::pieces() const noexcept {
+  const auto piece = [](const ipc::mapped_region& region) { return Piece{region.get_address(), region.get_size()}; };
+  return {piece(maps_->control), piece(maps_->data), piece(maps_->again)};
+}
 
 bool Segment::standing() const noexcept { return names_it(data_file_) && names_it(control_file_); }
 

@@ -3,6 +3,7 @@
 // Thread safety: a Segment is immutable once mapped. Progress: no waiting. Crash: a new file has no name until it is whole.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -99,13 +100,16 @@ void write_all(const Descriptor& file, const void* from, std::size_t bytes, std:
 // 0, or errno.
 int link_file(const Descriptor& file, const std::string& path) noexcept;
 
+inline constexpr std::uint64_t kHugePage = 2ULL << 20;  // the least that is aligned for; the kernel says what it is
+
 // An odd, random number. Throws Error system.
 std::uint64_t make_epoch();
 
 // Both files, mapped for a role.
 class Segment {
  public:
-  Segment(const OpenFiles& files, Role role, const std::string& topic);
+  // `huge`: aligned so that huge pages can be mapped, where the ring is as large.
+  Segment(const OpenFiles& files, Role role, const std::string& topic, bool huge = false);
   ~Segment();
   Segment(const Segment&) = delete;
   Segment& operator=(const Segment&) = delete;
@@ -115,6 +119,12 @@ class Segment {
   [[nodiscard]] const File& data_file() const { return data_file_; }
   [[nodiscard]] const File& control_file() const { return control_file_; }
   [[nodiscard]] std::uint64_t boot() const { return boot_; }  // as OpenFiles
+  // Where they are mapped: control; data; the ring once more.
+  struct Piece {
+    void* address;
+    std::size_t bytes;
+  };
+  [[nodiscard]] std::array<Piece, 3> pieces() const noexcept;
   // The name still means these two files.
   [[nodiscard]] bool standing() const noexcept;
 

@@ -187,10 +187,11 @@ std::unique_ptr<ReaderCore> attach_once(const std::shared_ptr<BusState>& bus, co
     core->references = 1;
     core->in_place = state_for(options) == SubscriptionState::reliable;
     core->attachment = std::make_unique<ReaderAttachment>(
-        bus, topic, std::make_unique<Segment>(files, Role::subscribe, topic), options.wait);
+        bus, topic, std::make_unique<Segment>(files, Role::subscribe, topic, options.memory.huge_pages), options.wait);
     ReaderAttachment& attachment = *core->attachment;
     const Segment& segment = *attachment.segment;
     const SegmentMemory& memory = segment.memory();
+    attachment.memory = obtain_memory(segment, options.memory, Role::subscribe, topic);
     core->ring.attach(memory, 0);
     attachment.timed = segment.geometry().spec.latency;
     core->direct = core->in_place && !attachment.timed;

@@ -314,20 +314,6 @@ TEST_F(BadInputTest, AnOptionThatIsSetMustBeMetAndTheErrorShowsBothSides) {
   }
 }
 
-// Row 46, and what this version does not have: refused, never ignored.
-TEST_F(BadInputTest, WhatIsNotThereYetIsRefusedAsUnsupported) {
-  using ringway::Who;
-  EXPECT_TRUE(is_error(thrown([&] { return bus_.publisher("t", {.memory = {.prefault = true}}); }), Code::unsupported,
-                       "memory"));
-  EXPECT_TRUE(
-      is_error(thrown([&] { return bus_.publisher("t", {.memory = {.lock = true}}); }), Code::unsupported, "memory"));
-  EXPECT_TRUE(is_error(thrown([&] { return bus_.publisher("t", {.memory = {.huge_pages = true}}); }), Code::unsupported,
-                       "memory"));
-  EXPECT_TRUE(nothing_there());
-  EXPECT_TRUE(
-      bus_.create_topic("t", {.capacity_bytes = 32_KiB, .access = ringway::Access{}}));  // says what is so anyway
-}
-
 TEST_F(BadInputTest, AnObserverNeverCreatesATopic) {
   EXPECT_TRUE(is_error(thrown([&] { return bus_.observer("t", {.if_missing = ringway::IfMissing::create}); }),
                        Code::invalid_argument, "observer"));

@@ -92,12 +92,24 @@ struct TopicOptions {
   std::optional<bool> latency = {};  // stamped, and each subscription counts the times from commit to receive (false)
 };
 
-// How the ring's memory is obtained. Refused with `unsupported` in this version.
+// How a handle's mapping of both files is obtained, when it is opened. What the machine refuses is told by the handle's
+// memory(); with `required` it is an Error: no_permission (lock) or unsupported.
 struct MemoryOptions {
+  bool prefault = false;  // every page is mapped before the first message
+  bool lock = false;  // ... and stays in memory (mlock). The ring is mapped twice, and counts twice for RLIMIT_MEMLOCK
+  bool huge_pages =
+      false;  // wherever the ring, of 4 MiB or more, fills one; they are in the file, so for all who attach
+  bool required = false;
+  friend bool operator==(const MemoryOptions&, const MemoryOptions&) = default;
+};
+
+// What a handle has obtained of what its MemoryOptions ask for.
+struct ObtainedMemory {
   bool prefault = false;
   bool lock = false;
   bool huge_pages = false;
-  friend bool operator==(const MemoryOptions&, const MemoryOptions&) = default;
+  std::uint64_t huge_bytes = 0;  // of its mapping, in which the ring is twice
+  std::string why_not = {};      // a sentence for each that was refused; empty: nothing was
 };
 
 struct PublisherOptions {
@@ -120,6 +132,7 @@ struct SubscriptionOptions {
   IfMissing if_missing = IfMissing::create;  // the topic, not the subscription
   Timeout attach_timeout = std::chrono::seconds(1);
   TopicOptions topic = {};
+  MemoryOptions memory = {};
 };
 
 struct ObserverOptions {

@@ -290,6 +290,8 @@ class RINGWAY_EXPORT Publisher {
 
   // The largest message, in bytes: a quarter of the capacity (at most 1 GiB) less the header. 0 if moved from.
   [[nodiscard]] std::size_t max_payload_bytes() const noexcept { return core_ ? core_->ring.max_payload() : 0; }
+  // What was obtained of PublisherOptions::memory.
+  [[nodiscard]] ObtainedMemory memory() const;
 
  private:
   friend class Bus;
@@ -371,10 +373,12 @@ class TypedRun {
 template <Payload T>
 class TypedPublisher {
  public:
-  [[nodiscard]] Status publish(const T& message, Timeout timeout = Timeout::never()) noexcept {
+  [[nodiscard, gnu::always_inline]] Status publish(const T& message, Timeout timeout = Timeout::never()) noexcept {
     return publisher_.copy_in(&message, sizeof(T), timeout.nanoseconds());
   }
-  [[nodiscard]] Status try_publish(const T& message) noexcept { return publisher_.copy_in(&message, sizeof(T), 0); }
+  [[nodiscard, gnu::always_inline]] Status try_publish(const T& message) noexcept {
+    return publisher_.copy_in(&message, sizeof(T), 0);
+  }
   [[nodiscard]] TypedClaim<T> claim(Timeout timeout = Timeout::never()) noexcept {
     return TypedClaim<T>(publisher_.claim(sizeof(T), timeout));
   }
@@ -391,6 +395,7 @@ class TypedPublisher {
   Published try_publish_all(std::span<const T> messages) noexcept {
     return publisher_.put_all(std::as_bytes(messages), sizeof(T), 0);
   }
+  [[nodiscard]] ObtainedMemory memory() const { return publisher_.memory(); }
 
  private:
   friend class Bus;

@@ -17,6 +17,8 @@ class RINGWAY_EXPORT Subscriber : public Reader {
 
   // How far its cursor is behind the newest message, in bytes of the ring.
   [[nodiscard]] std::uint64_t lag_bytes() const noexcept;
+  // What was obtained of SubscriptionOptions::memory.
+  [[nodiscard]] ObtainedMemory memory() const;
 
  private:
   friend class Bus;
@@ -33,6 +35,7 @@ template <Payload T>
 class TypedSubscriber : public TypedReader<T, Subscriber> {
  public:
   [[nodiscard]] std::uint64_t lag_bytes() const noexcept { return this->reader_.lag_bytes(); }
+  [[nodiscard]] ObtainedMemory memory() const { return this->reader_.memory(); }
 
  private:
   friend class Bus;
