@@ -395,6 +395,19 @@ TEST(LayoutTest, AFramesWordsHoldTheLargestValues) {
   EXPECT_EQ(publisher_of(origin), kMaxPublishers - 1);
   EXPECT_EQ(sequence_of(origin), kSequenceMask);
   EXPECT_EQ(sequence_of(pack_origin(7, kSequenceMask + 1)), 0U);
+  EXPECT_EQ(count_of(origin), 0U);
+  const std::uint64_t packed = pack_origin(kMaxPublishers - 1, kSequenceMask, kMaxPacked);
+  EXPECT_EQ(packed, origin | 63ULL << 16);
+  EXPECT_EQ(count_of(packed), kMaxPacked);
+  EXPECT_EQ(packed + kNextSequence, pack_origin(kMaxPublishers - 1, 0, kMaxPacked));  // the next message, modulo 2^42
+  EXPECT_EQ(messages_of(pack_size(8, 64, FrameKind::message), packed), 1U);
+  EXPECT_EQ(messages_of(pack_size(8, 64, FrameKind::packed), packed), kMaxPacked);
+  EXPECT_EQ(messages_of(pack_size(8, 64, FrameKind::aborted), packed), 0U);
+  EXPECT_EQ(frame_start(640 + 62), 640U);
+  EXPECT_EQ(index_of(640 + 62), 62U);
+  for (const auto& [length, alignment, stride] :
+       {std::array<std::uint32_t, 3>{0, 8, 0}, {1, 1, 1}, {1, 8, 8}, {8, 8, 8}, {12, 8, 16}, {65, 64, 128}})
+    EXPECT_EQ(stride_of(length, alignment), stride) << length << " of " << alignment;
 }
 
 // --- headers that differ ------------------------------------------------------------------------------------------

@@ -29,12 +29,7 @@ using ringway::Reliability;
 bool put_packed(Writer& writer, std::uint64_t first, std::uint32_t count, std::uint32_t length,
                 std::uint32_t committed = 0) {
   const std::uint64_t stride = stride_of(length, writer.memory().payload_alignment);
-  for (;;) {
-    Blocker blocker;
-    const Claimed claimed = writer.claim(count * stride, count);
-    if (claimed == Claimed::ok) break;
-    if (claimed != Claimed::needs_space || !writer.make_space(count * stride, blocker)) return false;
-  }
+  if (!claim(writer, count * stride, nullptr, count)) return false;
   for (std::uint32_t i = 0; i < count; ++i)
     std::memcpy(writer.payload() + i * stride, pattern(first + i, length).data(), length);
   static_cast<void>(writer.commit_packed(committed == 0 ? count : committed, length, first));
@@ -107,8 +102,7 @@ TEST(PackedRingTest, EveryShapeArrivesWholeAtEveryAlignment) {
 TEST(PackedRingTest, AClaimTellsHowManyMessagesItIsFor) {
   const RingTopic topic;
   Writer writer = topic.writer();
-  ASSERT_EQ(writer.make_space(160, *std::make_unique<Blocker>()), true);
-  ASSERT_EQ(writer.claim(160, 5), Claimed::ok);
+  ASSERT_TRUE(claim(writer, 160, nullptr, 5));
   EXPECT_EQ(topic.memory().publisher(0).record_extent.load(), 192U + 5);
   static_cast<void>(writer.abort());
   ReadSide reader = topic.reader(0);
@@ -247,9 +241,7 @@ TEST(PackedRepairTest, ADeadClaimOfARunIsPassed) {
   const RingTopic topic;
   Writer dead = topic.writer(1);
   Writer other = topic.writer(0);
-  Blocker blocker;
-  ASSERT_TRUE(dead.make_space(160, blocker));
-  ASSERT_EQ(dead.claim(160, 10), Claimed::ok);
+  ASSERT_TRUE(claim(dead, 160, nullptr, 10));
   ASSERT_TRUE(put(other, "after"));
   auto subscriber = Bus::at(topic.directory()).subscriber(RingTopic::kName, {.from = From::oldest});
   EXPECT_EQ(text_of(subscriber.receive(10s)), "after");

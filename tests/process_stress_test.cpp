@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <sys/mman.h>
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <chrono>
@@ -58,7 +59,15 @@ struct Processes {
     std::vector<std::byte> buffer(publisher.max_payload_bytes());
     for (std::uint64_t number = 0; number < messages;) {
       const std::uint64_t size = sizeof(Head) + dice.up_to(dice.one_in(4) ? buffer.size() - sizeof(Head) : 200);
-      const auto how = dice.up_to(5);
+      const auto how = dice.up_to(6);
+      const std::size_t batch = std::min(1 + dice.up_to(99), messages - number);
+      if (how == 6 && size * batch <= buffer.size()) {
+        for (std::size_t i = 0; i < batch; ++i) fill(buffer.data() + i * size, size, which, number + i);
+        const auto done = publisher.publish_all(std::span(buffer).first(batch * size), size, 30s);
+        if (!done) return complain("publish_all", done.status());
+        number += batch;
+        continue;
+      }
       if (how <= 2) {
         fill(buffer.data(), size, which, number);
         const auto status = how == 0 ? publisher.try_publish(std::span(buffer).first(size))

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <string>
@@ -42,7 +43,7 @@ void wait_for_space(const SegmentMemory& memory, std::uint32_t slot, const Block
 void wait_for_message(const SegmentMemory& memory, std::uint32_t slot, const ReadSide& reader) {
   const Bed bed = parked_bed(memory, slot);
   const std::uint32_t seen = bed.announce(memory, Waker::commit);
-  if (!tagged(memory, reader.next()) && !before(reader.next(), memory.oldest().load()))
+  if (!tagged(memory, frame_start(reader.next())) && !before(reader.next(), memory.oldest().load()))
     futex_wait(*bed.doorbell, seen, monotonic_ns() + kBackstop);
   bed.leave();
 }
@@ -68,10 +69,16 @@ struct Threads {
     Dice dice(slot);
     const std::uint64_t largest = writer.max_payload();
     for (std::uint64_t number = 0; number < messages;) {
-      const std::uint64_t claimed = sizeof(Head) + dice.up_to(dice.one_in(4) ? largest - sizeof(Head) : 200);
+      const bool packed = dice.one_in(3);
+      const std::uint64_t each = sizeof(Head) + dice.up_to(60);
+      const std::uint64_t stride = stride_of(each, memory().payload_alignment);
+      const auto count = static_cast<std::uint32_t>(
+          1 + dice.up_to(std::min<std::uint64_t>({largest / stride, messages - number, kMaxPacked}) - 1));
+      const std::uint64_t claimed =
+          packed ? count * stride : sizeof(Head) + dice.up_to(dice.one_in(4) ? largest - sizeof(Head) : 200);
       Blocker blocker;
       if (testing::Test::HasFailure()) return;  // whom we wait for may have given up
-      if (!claim(writer, claimed, &blocker)) {
+      if (!claim(writer, claimed, &blocker, packed ? count : 0)) {
         ASSERT_NE(blocker.slot, kNoBlocker) << "corrupt at " << blocker.position;
         wait_for_space(memory(), slot, blocker);
         continue;
@@ -79,6 +86,12 @@ struct Threads {
       if (dice.one_in(10)) {
         std::memset(writer.payload(), 0xEE, claimed);
         if (writer.abort()) wake(slot);
+        continue;
+      }
+      if (packed) {
+        const auto committed = static_cast<std::uint32_t>(1 + dice.up_to(count - 1));
+        for (std::uint32_t i = 0; i < committed; ++i) fill(writer.payload() + i * stride, each, slot, number++);
+        if (writer.commit_packed(committed, static_cast<std::uint32_t>(each), number)) wake(slot);
         continue;
       }
       const std::uint64_t length = dice.one_in(5) ? sizeof(Head) + dice.up_to(claimed - sizeof(Head)) : claimed;

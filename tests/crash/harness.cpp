@@ -296,7 +296,7 @@ struct Untouched {
       if (frame.position == position_of(record)) return;  // committed
     if ((record & kRecordWon) == 0) return;
     const std::uint64_t capacity = image_.header().capacity_bytes;
-    for (std::uint64_t i = 0; i < row.record_extent.load(); ++i) {
+    for (std::uint64_t i = 0; i < frame_start(row.record_extent.load()); ++i) {
       const std::uint64_t at = ring_offset(image_.limits()) + ((position_of(record) + i) & (capacity - 1));
       if (now.data[at] != image_.data[at]) throw Bad("the frame of the stopped publisher was changed");
     }

@@ -88,12 +88,16 @@ std::vector<Frame> Image::frames() const {
     const std::uint64_t position = frame.tag.load() ^ header().prefix.epoch;
     if ((position & (capacity - 1)) != offset || position - oldest() >= capacity) continue;
     const std::uint64_t size = frame.size.load();
-    Frame found{position, position + extent_of(size), kind_of(size) == FrameKind::message, {}};
-    const std::size_t room = twice.size() - offset - header().payload_offset;
-    if (found.message)
-      found.id =
-          identify(twice.data() + offset + header().payload_offset, std::min<std::size_t>(length_of(size), room));
-    frames.push_back(found);
+    const std::uint64_t messages = messages_of(size, frame.origin.load());
+    const std::uint64_t end = position + extent_of(size);
+    if (messages == 0) frames.push_back({position, end, false, {}});
+    for (std::uint64_t i = 0; i < messages; ++i) {
+      const std::size_t at =
+          offset + header().payload_offset + i * stride_of(length_of(size), header().payload_alignment);
+      const std::size_t room = at < twice.size() ? twice.size() - at : 0;
+      frames.push_back({position + i, i + 1 == messages ? end : position + i + 1, true,
+                        identify(twice.data() + at, std::min<std::size_t>(length_of(size), room))});
+    }
   }
   std::sort(frames.begin(), frames.end(),
             [&](const Frame& a, const Frame& b) { return a.position - oldest() < b.position - oldest(); });

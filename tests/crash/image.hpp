@@ -23,7 +23,7 @@ struct Id {
 std::string to_string(const Id& id);
 Id identify(const std::byte* payload, std::size_t bytes);
 
-// A frame with a valid tag.
+// A frame with a valid tag, or one message of a packed one: then from its position to the next one's.
 struct Frame {
   std::uint64_t position = 0;
   std::uint64_t end = 0;

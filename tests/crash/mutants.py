@@ -74,6 +74,23 @@ MUTANTS = [
         "    publish_frame(pack_size(length, extent_, FrameKind::message), 0, stamp);",
         "    memory_.publisher(slot_).sequence.store(sequence_ + 1, std::memory_order_seq_cst);\n"
         "    publish_frame(pack_size(length, extent_, FrameKind::message), 0, stamp);")]),
+    # Of packed frames.
+    ("run-before-its-copy", "publish-all", "lib/publisher.cpp", [(
+        "    fill_packed(core, from + done * bytes_each, some, bytes_each);\n", ""),
+        ("    done += some;", "    std::memcpy(core.ring.payload(), from + done * bytes_each, some * bytes_each);\n    done += some;")]),
+    ("run-counted-before-its-tag", "publish-all", RING, [(
+        "    publish_frame(pack_size(length, extent_, FrameKind::packed), messages, stamp);",
+        "    memory_.publisher(slot_).sequence.store(sequence_ + messages, std::memory_order_seq_cst);\n"
+        "    publish_frame(pack_size(length, extent_, FrameKind::packed), messages, stamp);")]),
+    ("run-settled-as-one-message", "publish-all", "lib/repair.cpp", [(
+        "      row.sequence.store(known + messages_of(size, origin), std::memory_order_relaxed);\n  }\n  row.record",
+        "      row.sequence.store(known + 1, std::memory_order_relaxed);\n  }\n  row.record")]),
+    ("run-has-all-its-messages", "short-run", "lib/publisher.cpp", [(
+        "  detail::commit_packed(*core, static_cast<std::uint32_t>(count), ",
+        "  detail::commit_packed(*core, static_cast<std::uint32_t>(count_), ")]),
+    ("released-with-its-frame", "release-inside", RING, [(
+        "    next_ = found.next = last ? packed_.end : next_ + 1;",
+        "    found.next = packed_.end;\n    next_ = last ? packed_.end : next_ + 1;")]),
     # Of an exclusive one.
     ("tail-before-the-tag", "publish", RING, [(
         "    publish_frame(pack_size(length, extent_, FrameKind::message), 0, stamp);",

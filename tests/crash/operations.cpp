@@ -81,6 +81,25 @@ void abort(Actor& a) {
   claim(a);
   a.claim->abort();
 }
+void attach_with_three(Actor& a) {
+  attach_and_publish(a);
+  for (std::size_t i = 1; i < 3; ++i) fill(a.bytes.data() + i * kPayload, a.writer, a.number++);
+}
+void publish_all(Actor& a) { a.status = a.publisher->publish_all(a.bytes, kPayload, kPatience).status(); }
+void claim_run(Actor& a) {
+  a.run.emplace(a.publisher->claim_run(3, kPayload, kPatience));
+  a.status = a.run->status();
+  for (std::size_t i = 0; i < a.run->size(); ++i)
+    std::memcpy((*a.run)[i].data(), a.bytes.data() + i * kPayload, kPayload);
+}
+void short_run(Actor& a) {
+  claim_run(a);
+  if (a.status) a.status = a.run->commit(2);
+}
+void abort_run(Actor& a) {
+  claim_run(a);
+  a.run->abort();
+}
 Outcome went_well(Actor& a) { return a.status ? Outcome::done : Outcome::wrong; }
 Outcome disarmed(Actor& a) {
   const auto segment = ringway_test::map_topic(a.directory, "t", Role::publish);
@@ -153,6 +172,9 @@ const std::vector<Operation>& operations() {
       {"commit", Base::few, true, true, attach_and_publish, commit, went_well, 1},
       {"short-commit", Base::few, true, true, attach_and_publish, short_commit, went_well, 1},
       {"abort", Base::few, true, true, attach_and_publish, abort, went_well},
+      {"publish-all", Base::few, true, true, attach_with_three, publish_all, went_well, 3},
+      {"short-run", Base::few, true, true, attach_with_three, short_run, went_well, 2},
+      {"abort-run", Base::few, true, true, attach_with_three, abort_run, went_well},
       {"commit-among-lossy", Base::lossy, true, true, attach_and_publish, commit, went_well, 1},
       {"move-oldest", Base::full, true, true, attach, publish, went_well, 1},
       {"would-block", Base::blocked, true, true, attach, try_publish, perhaps, 1},
@@ -161,6 +183,11 @@ const std::vector<Operation>& operations() {
       {"resolve", Base::dead_holder, true, false, attach, try_publish, perhaps, 1, 0, true},
       {"receive", Base::few, true, true, subscribe, try_receive, holds_a_message},
       {"release", Base::few, true, true, subscribe_and_receive, release, went_well, 0, 1},
+      {"receive-inside", Base::packed, true, true, subscribe, try_receive, holds_a_message},
+      {"release-inside", Base::packed, true, true, subscribe_and_receive, release, went_well, 0, 1},
+      {"poll-inside", Base::packed, true, true, subscribe, poll, has_three, 0, 3},
+      {"lossy-packed", Base::packed, true, true, subscribe_lossy, receive_and_release, went_well},
+      {"attach-inside", Base::packed, true, true, [](Actor&) {}, subscribe, is_attached, 0, 0, true},
       {"release-wakes", Base::few, true, true, subscribe_and_receive_with_bits, release, went_well, 0, 1},
       {"receive-padding", Base::padding, true, false, subscribe, receive_and_release, went_well, 0, 1},
       {"pass-padding", Base::padding_end, true, false, subscribe, try_receive, nothing},
@@ -259,6 +286,14 @@ void make_base(const std::string& directory, Base base, bool exclusive) {
       publish_some(31);
       release_some(31);
       break;
+    case Base::packed: {
+      std::array<std::byte, 5 * kPayload> bytes;
+      for (std::size_t i = 0; i < 5; ++i) fill(bytes.data() + i * kPayload, kPrior, number++);
+      if (!bus.publisher("t", {.name = "prior"}).try_publish_all(bytes, kPayload))
+        throw std::runtime_error("the topic cannot be filled");
+      release_some(2);
+      break;
+    }
     case Base::padding:
     case Base::padding_end: {
       publish_some(3);

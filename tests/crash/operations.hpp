@@ -32,6 +32,7 @@ enum class Base : std::uint8_t {
   dead_holder,  // a publisher died inside its claim, and the next claim needs that space
   padding,      // an aborted frame at d's cursor, then a message
   padding_end,  // only an aborted frame behind d's cursor
+  packed,       // five messages in one frame; d has released two
 };
 
 // The process that runs the operation.
@@ -40,10 +41,11 @@ struct Actor {
   std::string directory;
   ringway::Bus bus;
   std::uint64_t writer;
-  std::array<std::byte, 200> bytes{};
+  std::array<std::byte, 3 * kPayload> bytes{};
   std::optional<ringway::Publisher> publisher = {};
   std::optional<ringway::Subscriber> subscriber = {};
   std::optional<ringway::Claim> claim = {};
+  std::optional<ringway::Run> run = {};
   std::optional<ringway::Message> message = {};
   ringway::Status status = {};
   std::uint64_t number = 0;  // of the next message

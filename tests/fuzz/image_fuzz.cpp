@@ -34,7 +34,9 @@ enum Operation : std::uint8_t {
   kSeek,
   kInspect,
   kRepair,
-  kCold,  // what attaches anew, creates or removes
+  kCold,        // what attaches anew, creates or removes
+  kPublishAll,  // which, count, length
+  kRun,         // which, count, length, how many are committed
   kOperations
 };
 
@@ -176,16 +178,18 @@ class Stage {
   }
 
   // What a publisher leaves that dies in a claim: after W1, W2, W3 or W4.
-  void dead_record(std::uint32_t slot, std::uint8_t stage, std::uint64_t extent) {
+  void dead_record(std::uint32_t slot, std::uint8_t stage, std::uint64_t extent, std::uint32_t count) {
     dead_writer(slot);
     auto& row = memory().publisher(slot);
     const std::uint64_t tail = memory().tail().load();
-    row.record_extent.store(extent);
+    row.record_extent.store(extent | count);
     row.record.store(tail | detail::kRecordStanding | (stage % 4 >= 2 ? detail::kRecordWon : 0));
     if (stage % 4 >= 1) memory().tail().store(tail + extent);
     if (stage % 4 == 3)
-      detail::write_frame(memory(), tail, detail::pack_size(1, extent, detail::FrameKind::message),
-                          detail::pack_origin(slot, row.sequence.load()), 0);
+      detail::write_frame(
+          memory(), tail,
+          detail::pack_size(1, extent, count == 0 ? detail::FrameKind::message : detail::FrameKind::packed),
+          detail::pack_origin(slot, row.sequence.load(), count), 0);
   }
 
   void dead_reader(std::uint32_t slot, std::uint8_t how, std::uint64_t cursor) {
@@ -216,6 +220,23 @@ class Stage {
     look_at(claims_[slot]->status());
     for (std::byte& byte : claims_[slot]->payload()) byte = std::byte{0x55};
     if (!*claims_[slot]) claims_[slot].reset();
+  }
+
+  void publish_all(std::uint32_t slot, std::size_t count, std::size_t bytes, nanoseconds timeout) {
+    if (!kept_.is_open(slot)) return;
+    const std::vector<std::byte> messages(count * bytes, std::byte{0x66});
+    Call call("publish_all");
+    look_at(kept_.publishers()[slot].publish_all(messages, bytes, timeout).status());
+  }
+
+  void run_of(std::uint32_t slot, std::size_t count, std::size_t bytes, std::size_t committed, nanoseconds timeout) {
+    if (!kept_.is_open(slot)) return;
+    Call call("claim_run");
+    auto run = kept_.publishers()[slot].claim_run(count, bytes, timeout);
+    look_at(run.status());
+    for (std::size_t i = 0; i < run.size(); ++i)
+      for (std::byte& byte : run[i]) byte = std::byte{0x77};
+    if (run) look_at(run.commit(committed));
   }
 
   void finish_claim(std::uint32_t slot, std::uint64_t bytes) {
@@ -307,7 +328,7 @@ class Stage {
     const std::uint8_t a = feed.u8();
     switch (operation % kOperations) {
       case kDeadPublish: return dead_publish(a % 4U, feed.u8() * 4U);
-      case kDeadRecord: return dead_record(a % 4U, a / 4, feed.u8() % 16 * 64U);
+      case kDeadRecord: return dead_record(a % 4U, a / 4, feed.u8() % 16 * 64U, a / 16U);
       case kDeadReader: return dead_reader(a % 4U, feed.u8(), value(feed, 0));
       case kChange: {
         std::uint64_t* const at = word(feed);
@@ -343,6 +364,15 @@ class Stage {
       case kInspect: return inspect();
       case kRepair: return repair(a);
       case kCold: return cold(a, feed.u8());
+      case kPublishAll: {
+        const std::uint8_t count = feed.u8();
+        return publish_all(a % kPublishers, count, feed.u8(), patience(a / 16));
+      }
+      case kRun: {
+        const std::uint8_t count = feed.u8();
+        const std::uint8_t bytes = feed.u8();
+        return run_of(a % kPublishers, count % 80U, bytes, feed.u8(), patience(a / 16));
+      }
     }
   }
 
@@ -434,6 +464,20 @@ void write_seeds(const std::filesystem::path& directory) {
       for (int i = 0; i < 6; ++i) p.put(kPublish, 0, 200);
       p.put(kPublish, 48, 200).put(kCold, 1, 2 * kind).put(kCold, 3, 0);
       write("dead-reader-" + std::to_string(kind) + std::to_string(state), p);
+    }
+  for (const int mode : {0, 3})
+    for (const int word : {1, 2}) {
+      Program p;  // packed frames, whose size or origin changes while readers are inside them
+      p.put(mode, 0).put(kOpenPublisher, 0);
+      readers(p);
+      for (int i = 0; i < 3; ++i) p.put(kPublishAll, 0, 20 + i, 12).put(kRun, 0, 9, 16, 4 + i);
+      p.put(kReceive, 0).put(kReceive, 2).put(kRelease, 0).put(kRelease, 2);
+      p.put(kChange, 10, word, 12, 16).put(kReceive, 0).put(kReceive, 2).put(kSeek, 1, 2, 4, 5).put(kSeek, 2, 2, 3, 1);
+      read(p);
+      p.put(kDeadRecord, 2 + 4 * 3 + 16 * 5, 3);
+      for (int i = 0; i < 30; ++i) p.put(kPublishAll, 48, 40, 16);
+      read(p);
+      write("packed-" + std::to_string(mode) + std::to_string(word), p);
     }
   for (const int reader : {0, 2}) {
     Program p;  // a message that says it is longer than its frame, than the ring, than the largest frame

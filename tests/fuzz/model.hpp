@@ -1,4 +1,5 @@
-// What a topic must hold and each reader must see, kept in the plainest way: a list of all frames ever claimed.
+// What a topic must hold and each reader must see, kept in the plainest way: a list of all frames ever claimed; a packed one
+// is there message by message.
 #pragma once
 
 #include <algorithm>
@@ -26,6 +27,7 @@ struct Frame {
   std::uint64_t sequence = 0;
   std::uint64_t seed = 0;  // of its payload
   std::uint32_t length = 0;
+  std::uint64_t frame_end = 0;  // packed: of the whole frame
 };
 
 class Model {
@@ -40,7 +42,7 @@ class Model {
   Frame& claim(std::uint32_t slot, std::uint64_t position, std::uint64_t payload) {
     if (position != end()) fail("a claim at " + std::to_string(position) + ", the end is " + std::to_string(end()));
     const std::uint64_t extent = (detail::kFrameHeader + payload + detail::kLine - 1) / detail::kLine * detail::kLine;
-    frames_.push_back({position, position + extent, Frame::What::open, slot, 0, 0, 0});
+    frames_.push_back({position, position + extent, Frame::What::open, slot, 0, 0, 0, position + extent});
     return frames_.back();
   }
   void drop_last() { frames_.pop_back(); }
@@ -54,6 +56,17 @@ class Model {
     frame.seed = seed;
     frame.length = length;
     frame.sequence = next_sequence_.at(frame.slot)++;
+  }
+  // Becomes the next messages of its slot, of `seed` and those after it. Frames found before are not there any more.
+  void commit_packed(std::uint64_t position, std::uint32_t count, std::uint64_t seed, std::uint32_t length) {
+    const Frame claimed = *find(position);
+    auto at = frames_.erase(from(position));
+    for (std::uint32_t i = 0; i < count; ++i, ++at) {
+      at = frames_.insert(at, claimed);
+      at->position = position + i;
+      at->end = i + 1 == count ? claimed.end : position + i + 1;
+      commit(*at, seed + i, length);
+    }
   }
   [[nodiscard]] bool is_boundary(std::uint64_t position) { return position == end() || find(position) != nullptr; }
 
@@ -75,7 +88,7 @@ class Model {
   // of exactly its extent.
   void look_around() {
     const std::uint64_t oldest = memory_.oldest().load();
-    if (!is_boundary(oldest)) fail("oldest is no frame start");
+    if (!is_boundary(oldest) || detail::index_of(oldest) != 0) fail("oldest is no frame start");
     if (detail::before(oldest, oldest_seen_ + first_)) fail("oldest has gone back");
     oldest_seen_ = oldest - first_;
     if (detail::visible_tail(memory_) != end()) fail("the tail is not where the last frame ends");
@@ -87,15 +100,17 @@ class Model {
     }
     for (std::size_t at = passed_; at < frames_.size(); ++at) {
       Frame& frame = frames_[at];
+      if (detail::index_of(frame.position) != 0) continue;  // its frame was looked at with its first message
       const bool tagged = detail::tagged(memory_, frame.position);
       const std::uint64_t size = memory_.frame(frame.position).size.load();
       if (frame.what == Frame::What::dead && tagged) frame.what = Frame::What::padding;
       if (tagged != (frame.what == Frame::What::message || frame.what == Frame::What::padding))
         fail("the frame at " + std::to_string(frame.position) + (tagged ? " has a tag" : " has no tag"));
-      if (tagged && detail::extent_of(size) != frame.end - frame.position)
+      if (tagged && detail::extent_of(size) != frame.frame_end - frame.position)
         fail("the frame at " + std::to_string(frame.position) + " has the extent " +
-             std::to_string(detail::extent_of(size)) + ", claimed was " + std::to_string(frame.end - frame.position));
-      if (tagged && (detail::kind_of(size) == detail::FrameKind::message) != (frame.what == Frame::What::message))
+             std::to_string(detail::extent_of(size)) + ", claimed was " +
+             std::to_string(frame.frame_end - frame.position));
+      if (tagged && (detail::kind_of(size) != detail::FrameKind::aborted) != (frame.what == Frame::What::message))
         fail("the frame at " + std::to_string(frame.position) + " has the wrong kind");
     }
   }

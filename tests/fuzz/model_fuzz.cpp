@@ -41,6 +41,8 @@ enum Operation : std::uint8_t {
   kCloseReader,  // which
   kKillReader,   // which
   kDie,          // stage, length: a publisher that dies in a claim
+  kRun,          // which, count, length, how many are committed
+  kPublishAll,   // which, count, length
   kOperations
 };
 
@@ -99,7 +101,9 @@ class Run {
       case kOpenReader: open_reader(a % kReaders, feed.u8()); break;
       case kCloseReader: close_reader(a % kReaders); break;
       case kKillReader: kill_reader(a % kReaders); break;
-      default: die(a % 5, length(feed)); break;
+      case kDie: die(a % 5, length(feed), a >= 128); break;
+      case kRun: run(a % 2, 1 + feed.u8() % 70U, length(feed), feed.u8()); break;
+      default: publish_all(a % 2, 1 + feed.u8() % 150U, length(feed)); break;
     }
     model_.look_around();
     for (std::uint32_t i = 0; i < kReaders; ++i) check_reader(i);
@@ -229,6 +233,66 @@ class Run {
       if (!writer.claim->commit(length)) fail("a commit fails");
     }
     writer.claim.reset();
+  }
+
+  void run(std::uint32_t i, std::size_t count, std::uint64_t bytes, std::size_t how) {
+    Writer& writer = writers_[i];
+    if (!writer.handle || writer.claim) return;
+    const std::size_t most = detail::most_packed(*writer.handle->core_, bytes);
+    const std::uint64_t all = count * detail::stride_of(bytes, memory_.payload_alignment);
+    const Room expected = count <= most ? room(all) : Room();
+    Call call("claim_run");
+    auto run = writer.handle->try_claim_run(count, bytes);
+    if (count > most || !run) {
+      const Code code = run.status().code();
+      if ((count > most) != (code == Code::too_large)) fail("a run is refused, or not: " + run.status().text());
+      if (count <= most && expected.now) fail("no space for a run, though nothing is in the way");
+      return;
+    }
+    if (!expected.later) fail("space for a run was given that is not there");
+    const std::size_t committed = how % (count + 1);
+    const std::uint64_t position = writer.handle->core_->ring.position();
+    if (!memory_.exclusive || committed != 0) model_.claim(writer.handle->core_->ring.slot(), position, all);
+    for (std::size_t at = 0; at < committed; ++at)
+      std::memcpy(run[at].data(), payload(last_seed_ + 1 + at, bytes).data(), bytes);
+    if (!run.commit(committed)) fail("a run is not committed");
+    if (committed != 0)
+      commit_packed(position, committed, bytes);
+    else if (!memory_.exclusive)
+      model_.find(position)->what = What::padding;
+  }
+  void commit_packed(std::uint64_t position, std::size_t count, std::uint64_t bytes) {
+    model_.commit_packed(position, static_cast<std::uint32_t>(count), last_seed_ + 1,
+                         static_cast<std::uint32_t>(bytes));
+    last_seed_ += count;
+  }
+
+  void publish_all(std::uint32_t i, std::size_t count, std::uint64_t bytes) {
+    Writer& writer = writers_[i];
+    if (!writer.handle || writer.claim || bytes == 0) return;
+    std::string text;
+    for (std::size_t at = 0; at < count; ++at) text += payload(last_seed_ + 1 + at, bytes);
+    const std::size_t most = detail::most_packed(*writer.handle->core_, bytes);
+    const auto space = [&](std::size_t messages) {
+      return room(messages * detail::stride_of(bytes, memory_.payload_alignment));
+    };
+    Call call("publish_all");
+    const auto done = writer.handle->try_publish_all(text, bytes);
+    std::size_t at = 0;
+    while (at < done.count()) {
+      const std::size_t some = std::min(most, count - at);
+      if (!space(some).later) fail("space for a batch was given that is not there");
+      const std::uint64_t position = model_.end();
+      model_.claim(writer.handle->core_->ring.slot(), position,
+                   some * detail::stride_of(bytes, memory_.payload_alignment));
+      commit_packed(position, some, bytes);
+      at += some;
+    }
+    if (at != done.count()) fail("a part of a frame is published");
+    if (done.count() == count) return;
+    if (done.status() != (most == 0 ? Code::too_large : Code::would_block))
+      fail("a batch fails: " + done.status().text());
+    if (most != 0 && space(std::min(most, count - at)).now) fail("no space for a batch, though nothing is in the way");
   }
 
   // Publishers have overtaken it: it goes on at the oldest.
@@ -474,7 +538,10 @@ class Run {
   }
 
   // A publisher dies: after W1, W2, W3 or W4; 4: with nothing under way.
-  void die(int stage, std::uint64_t bytes) {
+  // `packed`: it was about to publish two messages in one frame.
+  void die(int stage, std::uint64_t bytes, bool packed) {
+    const std::uint64_t each = bytes / 16 * 8;
+    const std::uint32_t count = packed && each != 0 ? 2 : 0;
     std::uint32_t slot = 0;
     while (slot < 4 && (memory_.publisher(slot).state.load() != detail::PublisherState::free ||
                         memory_.publisher(slot).record.load() != detail::kNoRecord))
@@ -491,7 +558,7 @@ class Run {
     ringway_test::Writer writer;
     writer.attach(memory_, slot, memory_.exclusive ? detail::settle_exclusive(memory_) : memory_.tail().load());
     if (stage == 0 && !memory_.exclusive) {
-      row.record_extent.store((detail::kFrameHeader + bytes + 63) / 64 * 64);
+      row.record_extent.store((detail::kFrameHeader + bytes + 63) / 64 * 64 | count);
       row.record.store(model_.end() | detail::kRecordStanding);
       return;
     }
@@ -504,10 +571,24 @@ class Run {
     }
     if (!expected.later) fail("space was given that is not there");
     Frame& frame = model_.claim(slot, writer.position(), bytes);
+    if (!memory_.exclusive) row.record_extent.fetch_or(count);
     if (stage == 1) row.record.store(writer.position() | detail::kRecordStanding);
     if (stage <= 2) frame.what = What::dead;
     if (stage <= 2 && memory_.exclusive) model_.drop_last();
     if (stage <= 2) return;
+    if (count != 0) {
+      for (std::uint32_t i = 0; i < count; ++i)
+        std::memcpy(writer.payload() + i * each, payload(last_seed_ + 1 + i, each).data(), each);
+      const std::uint64_t extent = frame.end - frame.position;
+      const auto length = static_cast<std::uint32_t>(each);
+      commit_packed(writer.position(), count, each);
+      if (stage == 4)
+        std::ignore = writer.commit_packed(count, length, 0);
+      else
+        detail::write_frame(memory_, writer.position(), detail::pack_size(length, extent, detail::FrameKind::packed),
+                            detail::pack_origin(slot, row.sequence.load(), count), 0);
+      return;
+    }
     const std::uint64_t seed = new_seed();
     const std::string_view text = payload(seed, bytes);
     std::memcpy(writer.payload(), text.data(), bytes);
@@ -575,14 +656,20 @@ void write_seeds(const std::filesystem::path& directory) {
         p.put(kPublish, round % 2 + 64, 17 * round % 256).put(kClaim, 0, 150);
         for (int reader = 0; reader < 5; ++reader)
           p.put(round % 3 == 0 ? kPoll : kReceive, reader + 20, 3).put(kRelease, reader + 5 * (round % 2));
-        p.put(kFinish, 0, round % 2 == 0 ? 255 : 9);
+        p.put(kFinish, 0, round % 2 == 0 ? 255 : 9)
+            .put(kRun, 1, round, 24, round * 7)
+            .put(kPublishAll, 0, 60 + round, 8);
       }
       write("traffic-" + std::to_string(mode) + std::to_string(first), p);
     }
   for (const int mode : {0, 3})
     for (int stage = 0; stage < 5; ++stage) {
       Program p;
-      p.put(mode, 0).put(kOpenReader, 1, 0).put(kOpenReader, 2, 0).put(kDie, stage, 30).put(kDie, (stage + 1) % 5, 200);
+      p.put(mode, 0)
+          .put(kOpenReader, 1, 0)
+          .put(kOpenReader, 2, 0)
+          .put(kDie, stage, 30)
+          .put(kDie, (stage + 1) % 5 + 130, 200);
       p.put(kOpenWriter, 0);
       for (int round = 0; round < 30; ++round)
         p.put(kPublish, 64, 200).put(kReceive, 131).put(kRelease, 1).put(kReceive, 2).put(kRelease, 2);

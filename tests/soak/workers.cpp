@@ -80,6 +80,39 @@ ringway::Status publish_one(ringway::Publisher& out, Run& run, Head head, std::m
   return status;
 }
 
+// Several of one size in a packed frame; `messages` says how many.
+ringway::Status publish_run(ringway::Publisher& out, Run& run, Head head, std::mt19937_64& random,
+                            std::uint64_t& messages) {
+  const std::size_t size = sizeof head + head.bytes;
+  messages = 1 + random() % 8;
+  const auto write = [&](std::byte* to) {
+    head.checksum = checksum_of(head);
+    fill(head, to);
+    ++head.number;
+  };
+  if (random() % 2 == 0) {
+    std::vector<std::byte> bytes(messages * size);
+    for (std::size_t i = 0; i < messages; ++i) write(bytes.data() + i * size);
+    run.started = head.number;
+    const auto done = out.publish_all(bytes, size, 20ms);
+    if (!done) run.started = head.number - messages;
+    return done.status();
+  }
+  auto claim = out.claim_run(messages + random() % 3, size, 20ms);
+  if (!claim) return claim.status();
+  run.in_claim = 1;
+  for (std::size_t i = 0; i < messages; ++i) write(claim[i].data());
+  if (random() % 4 == 0) ::usleep(static_cast<unsigned>(random() % 3000));
+  ringway::Status status = Code::would_block;  // aborted: the numbers come again
+  if (random() % 4 != 0) {
+    run.started = head.number;
+    status = claim.commit(messages);
+  }
+  claim.abort();
+  run.in_claim = 0;
+  return status;
+}
+
 // Checks one reader's messages: each whole, in order per run; `next` is a run's next number.
 class Checker {
  public:
@@ -145,10 +178,12 @@ int run_publisher(const Place& place, std::uint32_t number) try {
   while (told_to_end == 0) {
     head.bytes = static_cast<std::uint32_t>(random() % 10 == 0 ? random() % kMaxBytes : random() % 100);
     head.checksum = checksum_of(head);
-    const ringway::Status status = publish_one(out, run, head, random);
+    std::uint64_t messages = 1;
+    const ringway::Status status = head.bytes < 100 && random() % 3 == 0 ? publish_run(out, run, head, random, messages)
+                                                                         : publish_one(out, run, head, random);
     if (over(status)) return complain("publisher", status.text());
     if (!status) continue;
-    run.committed = ++head.number;
+    run.committed = head.number += messages;
     if (random() % 64 == 0) ::usleep(static_cast<unsigned>(random() % 500));
   }
   return 0;
@@ -171,6 +206,7 @@ int run_torn(const Place& place, std::uint32_t number) try {
   PublisherSlot& row = memory.publisher(slot);
   const std::uint64_t stage = random() % 4;
   const std::uint64_t extent = kLine * (1 + random() % 8);
+  const auto count = static_cast<std::uint32_t>(extent > kLine ? random() % 3 : 0);  // packed: two Heads fit two lines
   std::uint64_t position = memory.tail();
   do {
     const std::uint64_t oldest = memory.oldest();
@@ -178,7 +214,7 @@ int run_torn(const Place& place, std::uint32_t number) try {
     const std::uint64_t floor = slowest.any && before(slowest.position, oldest) ? slowest.position : oldest;
     if (before(floor + memory.capacity, position + extent)) return 0;  // making space is not the matter here
     if (memory.exclusive) break;
-    row.record_extent = extent;
+    row.record_extent = extent | count;
     row.record = position | kRecordStanding;
     if (stage == 0) ::raise(SIGKILL);
   } while (!memory.tail().compare_exchange_strong(position, position + extent));
@@ -186,11 +222,14 @@ int run_torn(const Place& place, std::uint32_t number) try {
   if (stage == 1) ::raise(SIGKILL);
   if (!memory.exclusive) row.record = position | kRecordStanding | kRecordWon;
   if (stage == 2) ::raise(SIGKILL);
-  Head head{number, 0, 0, 0};
-  head.checksum = checksum_of(head);
-  run.started = 1;
-  fill(head, memory.bytes_at(position) + memory.payload_offset);
-  write_frame(memory, position, pack_size(sizeof head, extent, FrameKind::message), pack_origin(slot, row.sequence), 0);
+  run.started = std::max(count, 1U);
+  for (std::uint32_t i = 0; i < run.started; ++i) {
+    Head head{number, 0, i, 0};
+    head.checksum = checksum_of(head);
+    fill(head, memory.bytes_at(position) + memory.payload_offset + i * sizeof head);
+  }
+  write_frame(memory, position, pack_size(sizeof(Head), extent, count == 0 ? FrameKind::message : FrameKind::packed),
+              pack_origin(slot, row.sequence, count), 0);
   ::raise(SIGKILL);  // nothing after the tag: neither the counter, nor tail or the record
   return 1;
 } catch (const ringway::Error& error) {

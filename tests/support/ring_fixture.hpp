@@ -115,11 +115,12 @@ class RingTopic {
 };
 
 // Makes space if need be, and claims. False: somebody is in the way.
-inline bool claim(Writer& writer, std::uint64_t bytes, ringway::detail::Blocker* blocker = nullptr) {
+inline bool claim(Writer& writer, std::uint64_t bytes, ringway::detail::Blocker* blocker = nullptr,
+                  std::uint32_t count = 0) {
   using ringway::detail::Claimed;
   ringway::detail::Blocker unused;
   for (;;) {
-    const Claimed claimed = writer.claim(bytes);
+    const Claimed claimed = writer.claim(bytes, count);
     if (claimed == Claimed::ok) return true;
     if (claimed != Claimed::needs_space) throw std::logic_error("claimed twice, or too much");
     if (!writer.make_space(bytes, blocker != nullptr ? *blocker : unused)) return false;

@@ -94,7 +94,7 @@ class RingWriter {
   }
 
   // Makes the open claim's first `length` payload bytes a message. True: somebody sleeps and must be woken.
-  [[nodiscard]] bool commit(std::uint32_t length, std::uint64_t stamp) noexcept {
+  [[nodiscard, gnu::always_inline]] bool commit(std::uint32_t length, std::uint64_t stamp) noexcept {
     publish_frame(pack_size(length, extent_, FrameKind::message), 0, stamp);
     return count(1, length);
   }
@@ -161,7 +161,7 @@ class RingWriter {
   }
 
   // Messages that have their tag.
-  [[nodiscard]] bool count(std::uint32_t messages, std::uint64_t bytes) noexcept {
+  [[nodiscard, gnu::always_inline]] bool count(std::uint32_t messages, std::uint64_t bytes) noexcept {
     auto& row = memory_.publisher(slot_);
     // release W9: pairs with those who count what they lost: whoever sees a message counted sees its tag.
     row.sequence.store(sequence_ += messages, std::memory_order_release);

@@ -176,7 +176,7 @@ bool anyone_parked(const Memory& memory) noexcept {
 // True if a publisher waits. relaxed: after a release of the cursor the one race left costs a backstop; elsewhere the
 // caller fences first.
 template <class Memory>
-bool anyone_waiting(const Memory& memory) noexcept {
+[[gnu::always_inline]] inline bool anyone_waiting(const Memory& memory) noexcept {
   std::uint64_t any = memory.waiting[0].load(std::memory_order_relaxed);
   for (std::uint64_t word = 1; word * 64 < memory.max_publishers; ++word)
     any |= memory.waiting[word].load(std::memory_order_relaxed);
