@@ -61,6 +61,7 @@ struct Reader {
     ringway::Message message;
   };
   std::deque<View> views;
+  bool copied = false;        // it has a copy of the packed frame that it is inside of
   std::uint64_t skipped = 0;  // messages that publishers have overtaken, since it was opened
   bool exact = true;          // nothing happened that makes `lost` a lower bound
 };
@@ -298,7 +299,7 @@ class Run {
   // Publishers have overtaken it: it goes on at the oldest.
   void overtake(Reader& reader, std::uint32_t i) {
     const std::uint64_t oldest = memory_.oldest().load();
-    if (!is_lossy(i) || !before(reader.next, oldest)) return;
+    if (!is_lossy(i) || reader.copied || !before(reader.next, oldest)) return;
     reader.skipped += model_.messages(reader.next, oldest);
     reader.next = oldest;
   }
@@ -329,6 +330,11 @@ class Run {
            " messages, and was overtaken by " + std::to_string(reader.skipped));
   }
 
+  static void move(Reader& reader, std::uint64_t next) {
+    reader.next = next;
+    reader.copied = detail::index_of(next) != 0;
+  }
+
   bool receive(std::uint32_t i, bool waits) {
     Reader& reader = readers_[i];
     if (reader.all == nullptr || reader.views.size() >= 8) return false;
@@ -342,7 +348,7 @@ class Run {
     }
     const Frame& frame = check_message(reader, message);
     if (reader.all->position() != frame.end) fail("a reader is not behind the message that it has read");
-    reader.next = frame.end;
+    move(reader, frame.end);
     reader.views.push_back({frame.position, false, std::move(message)});
     return true;
   }
@@ -372,15 +378,18 @@ class Run {
     Call call("poll");
     const std::size_t count = reader.all->poll(
         [&](const ringway::Message& message) {
+          overtake(reader, i);
           const Frame& frame = check_message(reader, message);
           if (stop-- == 0) {
             stopped = true;
+            reader.copied = false;
             return false;
           }
-          reader.next = frame.end;
+          move(reader, frame.end);
           return true;
         },
         most);
+    overtake(reader, i);
     if (!stopped && count < most) check_nothing(i, reader.all->status().code(), false);
     if (held && count > 0) return;  // one more view, released; the cursor says the rest
     if (stopped && reader.all->position() != model_.next(reader.next, true)->position)
@@ -424,6 +433,7 @@ class Run {
     if (!there) return;
     check_place(reader, from);
     reader.next = reader.all->position();
+    reader.copied = false;
     reader.skipped = reader.all->lost();  // it starts anew
     reader.exact = reader.exact && !anyone_claims();
   }
@@ -495,6 +505,7 @@ class Run {
       fail(std::string("a reader cannot attach: ") + error.what());
     }
     reader.skipped = 0;
+    reader.copied = false;
     reader.exact = !anyone_claims() && !anyone_died_;
     if (resumes && is_lossy(i)) {
       reader.next = durable->second;
