@@ -389,7 +389,7 @@ class Run {
           return true;
         },
         most);
-    overtake(reader, i);
+    if (!stopped) overtake(reader, i);
     if (!stopped && count < most) check_nothing(i, reader.all->status().code(), false);
     if (held && count > 0) return;  // one more view, released; the cursor says the rest
     if (stopped && reader.all->position() != model_.next(reader.next, true)->position)
