@@ -8,6 +8,9 @@ install(DIRECTORY include/ringway DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_
 install(TARGETS ringway ringway_static EXPORT ringway-targets)
 if(TARGET ringway_tool)
   install(TARGETS ringway_tool)
+  install(FILES ${RINGWAY_MANUAL}/ringway.1 DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
+  install(FILES ${RINGWAY_MANUAL}/ringway.bash DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions RENAME ringway)
+  install(FILES ${RINGWAY_MANUAL}/_ringway DESTINATION ${CMAKE_INSTALL_DATADIR}/zsh/site-functions)
 endif()
 install(EXPORT ringway-targets NAMESPACE ringway:: DESTINATION ${package_dir})
 

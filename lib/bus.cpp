@@ -7,6 +7,7 @@
 
 #include "attachment.hpp"
 #include "inspect.hpp"
+#include "repair.hpp"
 
 namespace ringway {
 namespace {
@@ -111,6 +112,29 @@ void Bus::remove() const {
   detail::remove_empty_directories(*state_);
   if (::rmdir(state_->directory().c_str()) != 0 && errno != ENOENT)
     throw Error(Code::busy, {}, state_->directory() + " is not empty: it holds files that are not ours", errno);
+}
+
+std::uint32_t Bus::repair(std::string_view name) const {
+  using detail::Role;
+  const std::string topic = checked(name);
+  detail::Patience patience(*state_, topic, std::chrono::seconds(1));
+  const detail::Segment segment(detail::open_topic(*state_, topic, Role::publish, nullptr, false, patience),
+                                Role::publish, topic);
+  const detail::SegmentMemory& memory = segment.memory();
+  detail::Prober publishers(segment.data_file());
+  detail::Prober subscribers(segment.control_file());
+  std::uint32_t repaired = 0;
+  for (std::uint32_t slot = 0; slot < memory.subscriptions_used(); ++slot)
+    if (detail::free_dead_ephemeral(segment, subscribers, slot)) ++repaired;
+  for (std::uint32_t slot = 0; slot < memory.publishers_used(); ++slot) {
+    const std::uint64_t record = memory.publisher(slot).record.load(std::memory_order_acquire);  // pairs with W1
+    if (record == detail::kNoRecord || publishers.probe(detail::kSlotBytes + slot) != detail::Prober::Answer::dead)
+      continue;
+    if (detail::resolve_dead_claim(segment, publishers, detail::position_of(record)).verdict ==
+        detail::Verdict::resolved)
+      ++repaired;
+  }
+  return repaired;
 }
 
 TopicInfo Bus::topic(std::string_view name) const {

@@ -328,12 +328,12 @@ std::optional<OpenFiles> open_files(const std::string& directory, const std::str
   if (files.geometry.control_inode != files.control_file.id.inode) {
     Prefix prefix{};
     if (read_file(*control, &prefix, sizeof prefix, files.control_file.path, topic) == sizeof prefix &&
-        prefix.epoch == files.geometry.epoch)
+        prefix.epoch == files.geometry.epoch && role != Role::observe)
       throw Error(Code::corrupt, topic,
                   files.control_file.path +
                       " is a copy: data and control no longer name each other; "
-                      "a copied topic cannot be attached");
-    return std::nullopt;
+                      "a copied topic can only be observed");
+    if (prefix.epoch != files.geometry.epoch) return std::nullopt;  // a copy, to be looked at
   }
   std::tie(files.removed, files.used_boot) =
       check_control_header(*control, control_size, files.geometry, files.control_file.path, topic);

@@ -38,8 +38,14 @@ void add_pub(CLI::App& app, Action& action);
 void add_sub(CLI::App& app, Action& action);
 void add_inspection(CLI::App& app, Action& action);     // ls, info
 void add_topics(CLI::App& app, Action& action);         // create, rm, where
-void add_subscriptions(CLI::App& app, Action& action);  // subscription create, rm, ls
+void add_subscriptions(CLI::App& app, Action& action);  // subscription create, rm, ls, info, seek
+void add_observe(CLI::App& app, Action& action);
+void add_top(CLI::App& app, Action& action);
+void add_upkeep(CLI::App& app, Action& action);  // drain, check, gc
+void add_doctor(CLI::App& app, Action& action);
 void add_demo(CLI::App& app, Action& action);
+void add_bench(CLI::App& app, Action& action);   // not with sanitizers: what they slow down is not worth measuring
+void add_manual(CLI::App& app, Action& action);  // hidden: man page and shell completion, for the installation
 
 // The reader of standard output has gone: nothing left to do.
 struct OutputClosed : std::runtime_error {

@@ -56,7 +56,9 @@ std::string subscription_table(const TopicInfo& topic) {
 std::string describe(const TopicInfo& topic) {
   std::string text = fmt::format("topic        {}\n", topic.name);
   if (!topic.problem.empty())
-    return text + fmt::format("layout       {}\nproblem      {}\n", topic.layout_version, topic.problem);
+    return text + fmt::format("files        {}, device {} inode {}, layout {}\nproblem      {}\n",
+                              bytes_text(topic.file_bytes), topic.device, topic.inode, topic.layout_version,
+                              topic.problem);
   const TopicOptions& options = topic.options;
   text += fmt::format("type         {}\n", type_text(topic));
   text += fmt::format("capacity     {}; the largest message has {} bytes, payloads are aligned to {}\n",
@@ -74,6 +76,9 @@ std::string describe(const TopicInfo& topic) {
                       topic.device, topic.inode, topic.layout_version, time_text(topic.created_ns));
   if (!topic.publishers.empty()) text += '\n' + publisher_table(topic);
   if (!topic.subscriptions.empty()) text += '\n' + subscription_table(topic);
+  for (const SubscriptionInfo& subscription : topic.subscriptions)
+    if (subscription.latency.total() != 0)
+      text += fmt::format("latency      {}: {}\n", name_of(subscription), percentiles_text(subscription.latency));
   std::string found;
   for (const auto& publisher : topic.publishers)
     if (publisher.waiting_ns) found += fmt::format("blocked: {}\n", blocked_text(topic, publisher));

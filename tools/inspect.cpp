@@ -8,6 +8,7 @@
 #include "cli.hpp"
 #include "describe.hpp"
 #include "look/json.hpp"
+#include "look/view.hpp"
 #include "stop.hpp"
 #include "text.hpp"
 
@@ -61,7 +62,9 @@ int list(const Place& place, bool json) {
 }
 
 int show(const Place& place, const std::string& name, bool json) {
-  const TopicInfo topic = place.open().topic(name);
+  const Bus bus = place.open();
+  const auto seen = bus.watch(name).look();  // of any layout
+  const TopicInfo topic = seen.empty() ? bus.topic(name) : seen[0];
   print(json ? json_of(topic).dump(2) + '\n' : describe(topic));
   return kDone;
 }
@@ -72,8 +75,10 @@ int watch(const Place& place, const std::string& name, bool json) {
   const Stopper stopper(bus);
   const std::string clear = ::isatty(STDOUT_FILENO) != 0 && !json ? "\x1b[H\x1b[2J" : "";
   const std::string gap = clear.empty() && !json ? "\n" : "";
+  View view(bus, name);
   do {
-    const TopicInfo topic = bus.topic(name);
+    view.refresh();
+    const TopicInfo topic = view.topics().empty() ? bus.topic(name) : view.topics()[0];
     print(clear + (json ? json_of(topic).dump() + '\n' : describe(topic)) + gap);
   } while (sleep_unless_stopped(1s));
   return kDone;

@@ -45,6 +45,30 @@ namespace {
 
 std::string version() { return fmt::format("ringway {} (layout version {})", RINGWAY_VERSION, detail::kLayoutVersion); }
 
+struct Example {
+  const char* command;
+  const char* text;
+};
+constexpr Example kExamples[] = {
+    {"pub", "Examples:\n  seq 1000 | ringway pub numbers\n  ringway pub frames --frame 4096 < video.raw"},
+    {"sub",
+     "Examples:\n  ringway sub numbers --name adder --count 1000\n  ringway sub numbers --from oldest --timeout 5s"},
+    {"ls", "Examples:\n  ringway ls\n  ringway ls --json | jq '.[].name'"},
+    {"info", "Examples:\n  ringway info numbers\n  ringway info numbers --watch"},
+    {"top", "Examples:\n  ringway top\n  ringway --bus trading top quotes --interval 500ms"},
+    {"observe",
+     "Examples:\n  ringway observe numbers --last 10\n  cp -r /dev/shm/ringway-$UID/default copy; ringway --dir copy "
+     "observe numbers --last 10 --hex"},
+    {"create",
+     "Examples:\n  ringway create quotes --capacity 64MiB --exclusive --latency\n  ringway create quotes --access "
+     "publish=owner,subscribe=group --unix-group trading"},
+    {"rm", "Examples:\n  ringway rm numbers\n  ringway rm numbers --force"},
+    {"drain", "Example:\n  ringway drain jobs --timeout 30s && ringway rm jobs"},
+    {"check", "Example:\n  ringway check --max-lag 64MiB --max-blocked 10s || alert"},
+    {"gc", "Examples:\n  ringway gc\n  ringway gc --apply"},
+    {"doctor", "Examples:\n  ringway doctor\n  ringway --dir /srv/bus doctor --json"},
+};
+
 void add_everything(CLI::App& app, Place& place, Action& action) {
   app.fallthrough();  // --bus and --dir may also stand after the command
   app.require_subcommand(1);
@@ -62,7 +86,16 @@ void add_everything(CLI::App& app, Place& place, Action& action) {
   add_inspection(app, action);
   add_topics(app, action);
   add_subscriptions(app, action);
+  add_observe(app, action);
+  add_top(app, action);
+  add_upkeep(app, action);
+  add_doctor(app, action);
   add_demo(app, action);
+#ifdef RINGWAY_TOOL_BENCH
+  add_bench(app, action);
+#endif
+  add_manual(app, action);
+  for (const Example& example : kExamples) app.get_subcommand(example.command)->footer(example.text);
   app.footer(
       "Exit codes: 0 done, 1 failed, 2 wrong use, 3 --timeout passed before --count.\n"
       "Sizes are bytes or 4KiB, 64MiB, 1GiB; times are 500ms, 2s, 1min.");

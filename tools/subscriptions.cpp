@@ -6,6 +6,7 @@
 
 #include "cli.hpp"
 #include "flags.hpp"
+#include "look/findings.hpp"
 #include "look/json.hpp"
 #include "look/words.hpp"
 
@@ -33,6 +34,53 @@ int create(const Place& place, const Options& options) {
 int remove(const Place& place, const Options& options) {
   place.open().remove_subscription(options.topic, options.name);
   print(fmt::format("subscription {} of topic {} removed\n", options.name, options.topic));
+  return kDone;
+}
+
+SubscriptionInfo find_subscription(const Bus& bus, const Options& options) {
+  for (auto& subscription : bus.topic(options.topic).subscriptions)
+    if (subscription.durable && subscription.name == options.name) return subscription;
+  throw Error(Code::not_found, options.topic,
+              fmt::format("there is no durable subscription {0}; `ringway subscription ls {1}` lists what there is",
+                          options.name, options.topic));
+}
+
+int show_one(const Place& place, const Options& options) {
+  const Bus bus = place.open();
+  const TopicInfo topic = bus.topic(options.topic);
+  const SubscriptionInfo one = find_subscription(bus, options);
+  if (options.json) {
+    Json object = {{"topic", topic.name}};
+    object.update(json_of(one));
+    print(object.dump(2) + '\n');
+    return kDone;
+  }
+  print(
+      fmt::format("subscription  {} of topic {}, {}\nowner         {}\ncursor        {}; {} behind the tail at {}\n"
+                  "received      {}, lost {}, found by a backstop {}\n",
+                  one.name, topic.name, reliability_text(one), owner_text(one), one.cursor, bytes_text(one.lag_bytes),
+                  topic.tail, one.received, one.lost, one.backstops));
+  if (!one.latency.counts.empty()) print(fmt::format("latency       {}\n", percentiles_text(one.latency)));
+  for (const auto& publisher : topic.publishers)
+    if (publisher.waiting_for_subscription == one.slot)
+      print(fmt::format("holds back    {}\n", blocked_text(topic, publisher)));
+  return kDone;
+}
+
+// By taking the subscription for a moment, as its reader would: whoever reads it must be gone.
+int move_one(const Place& place, const Options& options) {
+  const Bus bus = place.open();
+  const SubscriptionInfo one = find_subscription(bus, options);
+  Subscriber in = bus.subscriber(options.topic, {.name = options.name,
+                                                 .reliability = one.reliability,
+                                                 .max_lag_bytes = one.max_lag_bytes,
+                                                 .if_missing = IfMissing::fail});
+  if (const Status status = in.seek(options.from); !status)
+    throw Error(
+        status.code(), options.topic,
+        fmt::format("{}: `oldest`, `newest` or the position of a message that is still in the ring", status.text()));
+  print(
+      fmt::format("subscription {} of topic {} goes on at position {}\n", options.name, options.topic, in.position()));
   return kDone;
 }
 
@@ -72,7 +120,7 @@ int list(const Place& place, const Options& options) {
 
 void add_subscriptions(CLI::App& app, Action& action) {
   auto options = std::make_shared<Options>();
-  auto* group = app.add_subcommand("subscription", "Durable subscriptions: create, rm, ls");
+  auto* group = app.add_subcommand("subscription", "Durable subscriptions: create, info, seek, rm, ls");
   group->require_subcommand(1);
   const auto named = [&](const std::string& name, const std::string& help, int (*run)(const Place&, const Options&)) {
     auto* command = group->add_subcommand(name, help);
@@ -88,6 +136,13 @@ void add_subscriptions(CLI::App& app, Action& action) {
   add->add_flag("--lossy", options->lossy, "Publishers do not wait for it; what it loses is counted");
   add_parsed(*add, "--if-missing", options->if_missing, parse_if_missing, "The topic: create (default), wait, fail")
       ->type_name("WHAT");
+  auto* info = named("info", "Everything about one", show_one);
+  info->add_flag("--json", options->json, "As JSON");
+  auto* seek = named("seek", "Move it elsewhere while nobody reads it: what is passed is not delivered", move_one);
+  seek->add_option_function<std::string>(
+          "WHERE", [options](const std::string& text) { options->from = parse_from(text); },
+          "oldest, newest, or a position")
+      ->required();
   named("rm", "Remove it; its unread messages are no longer kept for it", remove);
 
   auto* ls = group->add_subcommand("ls", "List them, of one topic or of all");

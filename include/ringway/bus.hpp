@@ -80,6 +80,9 @@ class RINGWAY_EXPORT Bus {
   // Removes a durable subscription that nobody is attached to; its unread messages are no longer kept for it. Error
   // not_found, taken.
   void remove_subscription(std::string_view topic, std::string_view name) const;
+  // Sets right what the topic's dead have left, as others do when they come by: frees the slots of ephemeral subscriptions,
+  // makes open claims padding. Returns how many. Error not_found, busy.
+  std::uint32_t repair(std::string_view topic) const;
   // Removes every topic and the directory.
   void remove() const;
 

@@ -16,12 +16,12 @@ enum class Severity : std::uint8_t { note, warning, problem };
 std::string_view text_of(Severity severity);
 
 struct Finding {
-  std::string id;  // what kind it is; these names are stable: docs/watching.md lists them
+  std::string id = {};  // what kind it is; these names are stable: docs/watching.md lists them
   Severity severity = Severity::note;
-  std::string topic;           // empty: it is about the bus
-  std::string about;           // the subscription or publisher; may be empty
-  std::string text;            // one sentence, without the topic
-  std::string next;            // what to do about it
+  std::string topic = {};      // empty: it is about the bus
+  std::string about = {};      // the subscription or publisher; may be empty
+  std::string text = {};       // one sentence, without the topic
+  std::string next = {};       // what to do about it
   std::uint64_t since_ns = 0;  // CLOCK_MONOTONIC: it has been so at least since then
 };
 

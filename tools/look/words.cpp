@@ -91,6 +91,13 @@ std::string owner_text(const SubscriptionInfo& subscription) {
   return subscription.sleeping ? text + ", sleeps" : text;
 }
 
+std::string percentiles_text(const LatencyHistogram& latency) {
+  const auto at = [&](double share) {
+    return duration_text(std::chrono::nanoseconds(static_cast<std::int64_t>(latency.percentile_ns(share))));
+  };
+  return fmt::format("p50 {}, p99 {}, p99.9 {}", at(0.5), at(0.99), at(0.999));
+}
+
 std::uint64_t messages_of(const TopicInfo& topic) {
   return std::accumulate(topic.publishers.begin(), topic.publishers.end(), std::uint64_t{0},
                          [](std::uint64_t sum, const PublisherInfo& publisher) { return sum + publisher.messages; });

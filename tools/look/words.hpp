@@ -27,6 +27,7 @@ std::string name_of(const PublisherInfo& publisher);                 // "publish
 std::string name_of(const SubscriptionInfo& subscription);           // "subscription billing", likewise
 std::string owner_text(const SubscriptionInfo& subscription);        // "pid 12", "pid 12, stopped", "nobody"
 std::string reliability_text(const SubscriptionInfo& subscription);  // "reliable", "lossy", "lag of 64.0 KiB"
+std::string percentiles_text(const LatencyHistogram& latency);       // "p50 1.2 us, p99 8.0 us, p99.9 12 us"
 std::uint64_t messages_of(const TopicInfo& topic);                   // published since its creation
 
 // The row in that slot; null if there is none.
