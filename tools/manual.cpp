@@ -47,7 +47,7 @@ std::string option_name(const CLI::Option& option) {
 
 void describe_options(const CLI::App& app, std::string& page) {
   for (const CLI::Option* option : options_of(app)) {
-    if (option->get_name() == "--help") continue;
+    if (option->get_name().starts_with("--help")) continue;
     page += fmt::format(".TP\n.B {}\n{}\n", escaped(option_name(*option)), escaped(option->get_description()));
   }
 }
