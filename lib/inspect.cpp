@@ -28,8 +28,9 @@ PublisherInfo inspect_publisher(const SegmentMemory& memory, std::uint32_t slot,
   info.slot = slot;
   info.name = read_name(row.name);
   info.pid = static_cast<std::int32_t>(row.pid.load(kRelaxed));
-  info.alive =
-      row.state.load(kRelaxed) == PublisherState::owned && prober.probe(kSlotBytes + slot) != Prober::Answer::dead;
+  const bool owned = row.state.load(kRelaxed) == PublisherState::owned;
+  info.alive = owned && prober.probe(kSlotBytes + slot) != Prober::Answer::dead;
+  info.died = owned && !info.alive;
   info.stopped = info.alive && processes.stopped(info.pid);
   info.messages = row.sequence.load(kRelaxed);
   info.bytes = row.bytes.load(kRelaxed);

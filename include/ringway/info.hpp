@@ -29,6 +29,7 @@ struct PublisherInfo {
   std::string name;
   std::int32_t pid = 0;  // as its own PID namespace saw it; decides nothing
   bool alive = false;
+  bool died = false;           // its process ended without closing it
   bool stopped = false;        // by a signal or a debugger, as far as /proc tells
   std::uint64_t messages = 0;  // committed in this slot, since the topic was created
   std::uint64_t bytes = 0;

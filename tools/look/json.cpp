@@ -37,6 +37,7 @@ Json publisher_json(const PublisherInfo& publisher) {
           {"name", publisher.name},
           {"pid", publisher.pid},
           {"alive", publisher.alive},
+          {"died", publisher.died},
           {"stopped", publisher.stopped},
           {"messages", publisher.messages},
           {"bytes", publisher.bytes},
