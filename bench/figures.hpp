@@ -39,6 +39,7 @@ std::vector<Row> memory_figures(const Options& options);
 std::vector<Row> death_figures(const Options& options);
 std::vector<Row> system_call_figures(const Options& options);
 std::vector<Row> pipeline_figures(const Options& options);
+std::vector<Row> group_figures(const Options& options);
 
 // What runs under strace for system_call_figures; `directory` is a bus.
 void traced_run(const std::string& directory);

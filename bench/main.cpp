@@ -24,7 +24,7 @@ struct Group {
   std::vector<bench::Row> (*measure)(const bench::Options&);
 };
 
-constexpr std::array<Group, 16> kGroups = {{{"ping-pong", true, bench::ping_pong_figures},
+constexpr std::array<Group, 17> kGroups = {{{"ping-pong", true, bench::ping_pong_figures},
                                             {"streaming", true, bench::streaming_figures},
                                             {"sizes", true, bench::size_figures},
                                             {"peers", true, bench::peer_figures},
@@ -39,7 +39,8 @@ constexpr std::array<Group, 16> kGroups = {{{"ping-pong", true, bench::ping_pong
                                             {"memory", false, bench::memory_figures},
                                             {"death", false, bench::death_figures},
                                             {"syscalls", false, bench::system_call_figures},
-                                            {"pipeline", true, bench::pipeline_figures}}};
+                                            {"pipeline", true, bench::pipeline_figures},
+                                            {"groups", true, bench::group_figures}}};
 
 struct Arguments {
   std::vector<std::string> only;

@@ -124,6 +124,8 @@ PublisherCore::PublisherCore() = default;
 PublisherCore::~PublisherCore() = default;
 ReaderCore::ReaderCore() = default;
 ReaderCore::~ReaderCore() = default;
+MemberCore::MemberCore() = default;
+MemberCore::~MemberCore() = default;
 
 void close(PublisherCore* core) noexcept {
   const std::unique_ptr<PublisherCore> owned(core);

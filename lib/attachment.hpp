@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "ringway/error.hpp"
+#include "ringway/group.hpp"
 #include "ringway/publisher.hpp"
 #include "ringway/subscriber.hpp"
 #include "topic.hpp"
@@ -79,6 +80,24 @@ class ReaderAttachment : public Attachment {
   std::int64_t nap_ns = 50'000;  // of an observer; doubles up to 10 ms
 };
 
+class MemberAttachment : public Attachment {
+ public:
+  using Attachment::Attachment;
+  std::string group;
+  std::uint32_t max_attempts = 0;  // as the group has it
+  std::uint64_t retry_delay_ns = 0;
+  bool waits_for_dead_letters = false;
+  std::string dead_letter;                      // empty: none
+  std::unique_ptr<PublisherCore> dead_letters;  // opened by the first
+  std::uint32_t returns_seen = 0;               // at the last look at all entries
+  std::uint64_t probe_at = 0;                   // ns: then the owners of jobs are looked at again
+  std::uint64_t due = 0;                        // ns: then a job that came back is due
+  bool full = false;                            // the last take found no free entry
+  bool woken = false;                           // by somebody, and nothing taken since
+  std::uint64_t stuck_at = 0;                   // as of a reader
+  std::uint32_t stuck = 0;
+};
+
 // How often a waiting loop looks before it sleeps.
 std::uint32_t spins(Wait strategy) noexcept;
 // The longest sleep: the backstop, or a short nap for those who asked to spin.
@@ -119,6 +138,26 @@ ObtainedMemory obtain_memory(const Segment& segment, const MemoryOptions& option
 // `blocked`: some are locked by a process that does not own them.
 Error table_full(const std::string& topic, const std::string& what, std::uint32_t most, bool unresolved, bool blocked);
 
+// A row of the subscription table.
+struct Row {
+  std::uint32_t slot = kNoBlocker;
+  bool existing = false;  // found by its name
+};
+// The durable subscription or group of that name. Throws Error mismatch if it is of the other kind. REQUIRES: the table lock.
+Row find_named(const SegmentMemory& memory, const std::string& name, SubscriptionKind kind, const std::string& topic);
+// A group's row, or a free one; filled in by write_row, which makes it visible. REQUIRES: the table lock.
+Row take_group_row(const Segment& segment, Prober& prober, const std::string& name, const std::string& topic);
+void write_row(const SegmentMemory& memory, std::uint32_t slot, const SubscriptionOptions& options,
+               SubscriptionKind kind);
+bool has_joined(const SubscriptionSlot& row);
+// The last owner has given the slot up, but the kernel may be about to drop its lock only now.
+bool begin_after_leave(Life& life, const File& file, std::uint64_t byte);
+
+// The frame at `position`, if it is below tail and has no tag. ok: a dead publisher's, it ends at `end`; would_block: not
+// so; if a live one's, `cause` names it; corrupt.
+Code look_at_claimer(Attachment& attachment, std::uint64_t position, Cause& cause, std::uint64_t& end) noexcept;
+Code corrupt_word(Cause& cause, const char* where, std::uint64_t value, std::uint64_t limit) noexcept;
+
 // Takes a publisher's slot. Throws Error.
 std::unique_ptr<PublisherCore> attach_publisher(const std::shared_ptr<BusState>& bus, const std::string& topic,
                                                 const PublisherOptions& options, const TypeInfo& type);
@@ -126,6 +165,9 @@ std::unique_ptr<ReaderCore> attach_subscriber(const std::shared_ptr<BusState>& b
                                               const SubscriptionOptions& options, const TypeInfo& type);
 std::unique_ptr<ReaderCore> attach_observer(std::shared_ptr<BusState> bus, const std::string& topic,
                                             const ObserverOptions& options, const TypeInfo& type);
+std::unique_ptr<MemberCore> attach_member(const std::shared_ptr<BusState>& bus, const std::string& topic,
+                                          const GroupOptions& options, const TypeInfo& type);
+bool create_group(const std::shared_ptr<BusState>& bus, const std::string& topic, const GroupOptions& options);
 bool create_subscription(const std::shared_ptr<BusState>& bus, const std::string& topic,
                          const SubscriptionOptions& options);
 void remove_subscription(const BusState& bus, const std::string& topic, const std::string& name);

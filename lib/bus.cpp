@@ -67,6 +67,13 @@ Observer Bus::open_observer(std::string_view topic, const ObserverOptions& optio
   return Observer(detail::attach_observer(state_, checked(topic), options, type).release());
 }
 
+GroupMember Bus::group_member(std::string_view topic, const GroupOptions& options) const {
+  return open_member(topic, options, {});
+}
+GroupMember Bus::open_member(std::string_view topic, const GroupOptions& options, const detail::TypeInfo& type) const {
+  return GroupMember(detail::attach_member(state_, checked(topic), options, type).release());
+}
+
 bool Bus::create_topic(std::string_view topic, const TopicOptions& options) const {
   return make_topic(topic, options, {});
 }
@@ -89,6 +96,12 @@ bool Bus::create_subscription(std::string_view topic, std::string_view name, con
   named.name = name;
   detail::check_component("subscription", name, topic);
   return detail::create_subscription(state_, checked(topic), named);
+}
+
+bool Bus::create_group(std::string_view topic, std::string_view name, const GroupOptions& options) const {
+  GroupOptions named = options;
+  named.group = name;
+  return detail::create_group(state_, checked(topic), named);
 }
 
 void Bus::remove_topic(std::string_view topic, Remove how) const {

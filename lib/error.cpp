@@ -46,6 +46,14 @@ std::string sentence(Code code, const detail::Cause& cause) {
     case About::run:
       return code == Code::too_large ? "the run may have " + std::to_string(cause.limit) + " messages at most"
                                      : "a run has at least one message, and the bytes of whole messages";
+    case About::group:
+      return "the ring is full: group " + std::string(who) + " is " + detail::human_bytes(cause.value) + " behind, " +
+             (cause.owned ? "its oldest job is held by pid " + std::to_string(cause.pid)
+                          : "nobody holds its oldest job");
+    case About::in_flight:
+      return "all " + std::to_string(cause.value) +
+             " jobs that the group may have under way are; acknowledge some, or " +
+             "create the topic with a larger max_in_flight";
     case About::publisher:
     case About::nothing: break;
   }
@@ -53,13 +61,13 @@ std::string sentence(Code code, const detail::Cause& cause) {
     case Code::timeout: return "the time given has passed";
     case Code::would_block: return "nothing to read";
     case Code::interrupted: return "Bus::interrupt() was called; Bus::resume() ends that";
-    case Code::busy: return "a claim is open, or 64 views are held; let one go first";
+    case Code::busy: return "a claim is open, or 64 views or `prefetch` jobs are held; let one go first";
     case Code::too_large: return "the message is larger than " + std::to_string(cause.limit) + " bytes";
     case Code::topic_gone: return "the topic was removed; open it anew";
     case Code::evicted: return "this subscription was taken away; open it anew";
     case Code::corrupt: return "shared memory holds a value that cannot be true; remove the topic and create it anew";
     case Code::forked: return "this handle belongs to the parent of this process; open one here";
-    case Code::closed: return "this handle was moved from, or its message is released";
+    case Code::closed: return "this handle was moved from, or its message is released, or its job answered";
     case Code::invalid_argument: return "no message starts at that position";
     default: return {};
   }

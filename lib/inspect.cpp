@@ -9,6 +9,8 @@
 #include <numeric>
 #include <string_view>
 
+#include "repair.hpp"
+#include "ringway/detail/jobs.hpp"
 #include "ringway/detail/wait.hpp"
 #include "ringway/error.hpp"
 #include "text.hpp"
@@ -56,6 +58,41 @@ PublisherInfo inspect_publisher(const SegmentMemory& memory, std::uint32_t slot,
   return info;
 }
 
+// What only a group has. relaxed: a snapshot.
+void inspect_group(const SegmentMemory& memory, std::uint32_t group, std::uint64_t tail, Prober& prober,
+                   Processes& processes, SubscriptionInfo& info) {
+  constexpr auto kRelaxed = std::memory_order_relaxed;
+  info.group = true;
+  info.cursor = lowest_in_hand(memory, group, info.cursor);  // where the gate can move to
+  info.lag_bytes = lag(info.cursor, tail);
+  info.sleeping = false;
+  for (std::uint32_t slot = 0; slot < memory.max_members; ++slot) {
+    const MemberSlot& member = memory.member(group, slot);
+    info.received += member.acked.load(kRelaxed);
+    info.redelivered += member.redelivered.load(kRelaxed);
+    info.dead_lettered += member.dead_lettered.load(kRelaxed);
+    info.backstops += member.backstops.load(kRelaxed);
+    if (!member_lives(memory, prober, group, slot)) continue;
+    const std::string name = read_name(member.name);
+    const auto pid = static_cast<std::int32_t>(member.pid.load(kRelaxed));
+    info.members.push_back((name.empty() ? "slot " + std::to_string(slot) : name) + " (pid " + std::to_string(pid) +
+                           (processes.stopped(pid) ? ", stopped)" : ")"));
+    if (!info.attached) info.pid = pid;
+    info.attached = true;
+    info.sleeping = info.sleeping || (memory.member_bits(group)[slot / 64].load(kRelaxed) >> (slot % 64) & 1) != 0;
+  }
+  const std::uint32_t used = entries_used(memory, group);
+  for (std::uint32_t index = 0; index < used; ++index) {
+    const InFlightEntry& entry = memory.entry(group, index);
+    const EntryState state = state_of(entry.word.load(kRelaxed));
+    if (state == EntryState::returned) ++info.returned;
+    if (state != EntryState::held) continue;
+    ++info.held;
+    const std::uint64_t since = entry.time_ns.load(kRelaxed);
+    if (!info.oldest_held_ns || since < *info.oldest_held_ns) info.oldest_held_ns = since;
+  }
+}
+
 SubscriptionInfo inspect_subscription(const SegmentMemory& memory, std::uint32_t slot, std::uint64_t tail,
                                       Prober& prober, Processes& processes, bool latency) {
   constexpr auto kRelaxed = std::memory_order_relaxed;  // a snapshot
@@ -63,7 +100,8 @@ SubscriptionInfo inspect_subscription(const SegmentMemory& memory, std::uint32_t
   SubscriptionInfo info;
   info.slot = slot;
   info.name = read_name(row.name);
-  info.durable = row.kind.load(kRelaxed) == SubscriptionKind::durable;
+  const SubscriptionKind kind = row.kind.load(kRelaxed);
+  info.durable = kind == SubscriptionKind::durable || kind == SubscriptionKind::group;
   info.reliability = row.wanted.load(kRelaxed) == static_cast<std::uint32_t>(SubscriptionState::lossy)
                          ? Reliability::lossy
                          : Reliability::reliable;
@@ -80,6 +118,9 @@ SubscriptionInfo inspect_subscription(const SegmentMemory& memory, std::uint32_t
   info.sleeping = info.sleeping && info.attached;
   if (latency)
     for (const auto& count : row.histogram) info.latency.counts.push_back(count.load(kRelaxed));
+  const std::uint32_t group = row.group.load(kRelaxed);
+  if (kind == SubscriptionKind::group && group < memory.max_groups)
+    inspect_group(memory, group, tail, prober, processes, info);
   return info;
 }
 

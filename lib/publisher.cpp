@@ -1,6 +1,8 @@
 // Publishing off the data path: making space, waiting for it, waking sleepers.
 #include "ringway/publisher.hpp"
 
+#include "ringway/detail/jobs.hpp"
+
 #include <unistd.h>
 
 #include <algorithm>
@@ -24,6 +26,23 @@ void copy_name(Cause& cause, const std::array<std::atomic<std::uint64_t>, kNameW
   cause.name[kNameWords * 8] = '\0';
 }
 
+// A group is in the way: who has the job that its gate stands at? All for display only.
+void blame_group(const SegmentMemory& memory, const SubscriptionSlot& row, std::uint64_t gate, Cause& cause) noexcept {
+  cause.about = Cause::About::group;
+  copy_name(cause, row.name);
+  const std::uint32_t group = row.group.load(std::memory_order_relaxed);
+  if (group >= memory.max_groups) return;
+  const std::uint32_t used = entries_used(memory, group);
+  for (std::uint32_t index = 0; index < used; ++index) {
+    const InFlightEntry& entry = memory.entry(group, index);
+    const JobWord word = unpack_word(entry.word.load(std::memory_order_relaxed));
+    if (word.state != EntryState::held || entry.position.load(std::memory_order_relaxed) != gate + 1) continue;
+    if (word.owner >= memory.max_members) return;
+    cause.owned = true;
+    cause.pid = static_cast<std::int32_t>(memory.member(group, word.owner).pid.load(std::memory_order_relaxed));
+  }
+}
+
 // Names who is in the way; `probe`: ask the kernel whether its owner lives.
 void blame(PublisherCore& core, const Blocker& blocker, bool probe) noexcept {
   const SegmentMemory& memory = core.ring.memory();
@@ -43,7 +62,12 @@ void blame(PublisherCore& core, const Blocker& blocker, bool probe) noexcept {
   const SubscriptionSlot& row = memory.subscription(cause.slot);
   const std::uint64_t cursor = row.cursor.load(std::memory_order_relaxed);   // display only
   const std::uint64_t tail = memory.tail().load(std::memory_order_relaxed);  // display only
-  const bool claimed = row.owned.load(std::memory_order_relaxed) == 1;       // display only
+  if (row.kind.load(std::memory_order_relaxed) == SubscriptionKind::group) {
+    blame_group(memory, row, cursor, cause);
+    cause.value = lag(cursor, tail);
+    return;
+  }
+  const bool claimed = row.owned.load(std::memory_order_relaxed) == 1;  // display only
   cause.about = Cause::About::subscription;
   cause.owned =
       claimed && (!probe || core.attachment->subscribers.probe(kSlotBytes + cause.slot) != Prober::Answer::dead);
@@ -122,6 +146,15 @@ Code clear_away(PublisherCore& core, Blocker& blocker) noexcept {
   return Code::would_block;
 }
 
+// A group's gate follows its jobs when somebody needs it to. True: it has moved out of the way.
+bool pass_gate(const SegmentMemory& memory, const Blocker& blocker) noexcept {
+  if ((blocker.slot & kBlockedByPublisher) != 0) return false;
+  const SubscriptionSlot& row = memory.subscription(blocker.slot);
+  const std::uint32_t group = row.group.load(std::memory_order_relaxed);  // there before the row was reliable (S4)
+  return row.kind.load(std::memory_order_relaxed) == SubscriptionKind::group && group < memory.max_groups &&
+         !before(frame_start(move_gate(memory, blocker.slot, group)), blocker.position);
+}
+
 // At each step of an eighth: is the topic removed, and, if the last look was a while ago, do the names still mean these files?
 bool step(PublisherCore& core) noexcept {
   PublisherAttachment& attachment = *core.attachment;
@@ -151,6 +184,7 @@ Code wait_and_claim(PublisherCore& core, std::uint64_t bytes, std::int64_t timeo
       if (++faults < 3) continue;
       return corrupt(core, blocker.position);
     }
+    if (pass_gate(core.ring.memory(), blocker)) continue;
     if (blocker.slot != attachment.blocker) attachment.blocked = 0;  // another than before: looked at at once
     attachment.blocker = blocker.slot;
     const bool probe = attachment.blocked++ % kProbeEvery == 0 || deadline >= 0;

@@ -21,12 +21,7 @@ Code fail(ReaderCore& core, Code code) noexcept {
 }
 
 Code corrupt(ReaderCore& core, const char* where, std::uint64_t value, std::uint64_t limit) noexcept {
-  core.cause = {};
-  core.cause.about = Cause::About::word;
-  std::strncpy(core.cause.name, where, sizeof core.cause.name - 1);
-  core.cause.value = value;
-  core.cause.limit = limit;
-  return fail(core, Code::corrupt);
+  return fail(core, corrupt_word(core.cause, where, value, limit));
 }
 
 // Aborted frames in front of the cursor are let go when no view is held.
@@ -100,33 +95,11 @@ bool something(const ReaderCore& core) noexcept {
 // The frame at the cursor, if it is below tail and has no tag: a dead publisher's is passed (ok: look again); a live one's is
 // named, and whether it lives (would_block); corrupt.
 Code look_at_claimer(ReaderCore& core) noexcept {
-  ReaderAttachment& attachment = *core.attachment;
-  const SegmentMemory& memory = core.ring.memory();
-  const std::uint64_t next = frame_start(core.ring.next());
-  core.cause = {};
-  if (!before(next, memory.tail().load(std::memory_order_acquire))) return Code::would_block;  // pairs with W2
-  const Ruling ruling = judge(memory, next, [&](std::uint32_t slot) {
-    return attachment.publishers.probe(kSlotBytes + slot) == Prober::Answer::dead;
-  });
-  switch (ruling.verdict) {
-    case Verdict::changed: break;
-    case Verdict::resolved: core.ring.go_on_at(ruling.end); return Code::ok;
-    case Verdict::corrupt:
-      return corrupt(core, "data file: the tag of a frame below tail",
-                     memory.frame(next).tag.load(std::memory_order_relaxed) ^ memory.epoch, next);  // display only
-    case Verdict::open:
-      const PublisherSlot& row = memory.publisher(ruling.slot);
-      core.cause.about = Cause::About::open_claim;
-      core.cause.owned = true;
-      core.cause.slot = ruling.slot;
-      core.cause.pid = static_cast<std::int32_t>(row.pid.load(std::memory_order_relaxed));  // display only
-      core.cause.value = next;
-      for (std::size_t word = 0; word < kNameWords; ++word) {
-        const std::uint64_t value = row.name[word].load(std::memory_order_relaxed);  // display only
-        std::memcpy(core.cause.name + word * 8, &value, 8);
-      }
-  }
-  return Code::would_block;
+  std::uint64_t end = core.ring.next();
+  const Code code = look_at_claimer(*core.attachment, frame_start(core.ring.next()), core.cause, end);
+  if (code == Code::corrupt) return fail(core, code);
+  if (code == Code::ok) core.ring.go_on_at(end);
+  return code;
 }
 
 // After many tries at the same frame in a row its claimer is looked at.
@@ -215,6 +188,44 @@ Code wait_for_message(ReaderCore& core, std::int64_t deadline, bool first) noexc
 }
 
 }  // namespace
+
+Code corrupt_word(Cause& cause, const char* where, std::uint64_t value, std::uint64_t limit) noexcept {
+  cause = {};
+  cause.about = Cause::About::word;
+  std::strncpy(cause.name, where, sizeof cause.name - 1);
+  cause.value = value;
+  cause.limit = limit;
+  return Code::corrupt;
+}
+
+Code look_at_claimer(Attachment& attachment, std::uint64_t position, Cause& cause, std::uint64_t& end) noexcept {
+  const SegmentMemory& memory = attachment.segment->memory();
+  cause = {};
+  if (!before(position, memory.tail().load(std::memory_order_acquire))) return Code::would_block;  // pairs with W2
+  const Ruling ruling = judge(memory, position, [&](std::uint32_t slot) {
+    return attachment.publishers.probe(kSlotBytes + slot) == Prober::Answer::dead;
+  });
+  switch (ruling.verdict) {
+    case Verdict::changed: break;
+    case Verdict::resolved: end = ruling.end; return Code::ok;
+    case Verdict::corrupt:
+      return corrupt_word(cause, "data file: the tag of a frame below tail",
+                          memory.frame(position).tag.load(std::memory_order_relaxed) ^ memory.epoch,  // display only
+                          position);
+    case Verdict::open:
+      const PublisherSlot& row = memory.publisher(ruling.slot);
+      cause.about = Cause::About::open_claim;
+      cause.owned = true;
+      cause.slot = ruling.slot;
+      cause.pid = static_cast<std::int32_t>(row.pid.load(std::memory_order_relaxed));  // display only
+      cause.value = position;
+      for (std::size_t word = 0; word < kNameWords; ++word) {
+        const std::uint64_t value = row.name[word].load(std::memory_order_relaxed);  // display only
+        std::memcpy(cause.name + word * 8, &value, 8);
+      }
+  }
+  return Code::would_block;
+}
 
 Code find_slowly(ReaderCore& core, std::int64_t timeout) noexcept {
   if (core.forked()) {

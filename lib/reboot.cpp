@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "repair.hpp"
+#include "ringway/detail/jobs.hpp"
 #include "ringway/error.hpp"
 
 namespace ringway::detail {
@@ -37,6 +38,9 @@ bool anyone_attached(const SegmentMemory& memory, Prober& publishers, Prober& su
     if (memory.subscription(slot).owned.load(std::memory_order_relaxed) == 1 &&
         is_alive(subscribers, slot))  // as above
       return true;
+  for (std::uint32_t group = 0; group < memory.max_groups; ++group)
+    for (std::uint32_t member = 0; member < memory.max_members; ++member)
+      if (member_lives(memory, subscribers, group, member)) return true;  // as above
   return false;
 }
 
@@ -108,6 +112,18 @@ void move_subscription(const SegmentMemory& memory, SubscriptionSlot& row, std::
     row.lost.store(sum, std::memory_order_release);  // C5: as C4
 }
 
+// A group has no job under way; what was acknowledged behind one that was not is counted as lost, too.
+void empty_group(const SegmentMemory& memory, std::uint32_t group, std::uint64_t start) {
+  constexpr auto kRelaxed = std::memory_order_relaxed;  // the table lock
+  for (std::uint32_t index = 0; index < memory.max_in_flight; ++index) {
+    memory.entry(group, index).word.store(0, kRelaxed);
+    memory.entry(group, index).position.store(0, kRelaxed);
+  }
+  memory.group(group).next.store(start, kRelaxed);
+  for (std::uint32_t member = 0; member < memory.max_members; ++member)
+    memory.member(group, member).owned.store(0, kRelaxed);
+}
+
 void move_subscriptions(const SegmentMemory& memory, std::uint64_t start, const Kept& kept) {
   const std::uint32_t used = memory.subscriptions_used();
   for (std::uint32_t slot = 0; slot < used; ++slot) {
@@ -115,10 +131,13 @@ void move_subscriptions(const SegmentMemory& memory, std::uint64_t start, const 
     const SubscriptionKind kind = row.kind.load(std::memory_order_relaxed);     // the table lock
     const SubscriptionState state = row.state.load(std::memory_order_relaxed);  // as above
     if (kind == SubscriptionKind::ephemeral) free_subscription(memory, slot);
-    if (kind != SubscriptionKind::durable) continue;
+    const bool group = kind == SubscriptionKind::group && row.group.load(std::memory_order_relaxed) < memory.max_groups;
+    if (kind != SubscriptionKind::durable && !group) continue;
     row.owned.store(0, std::memory_order_relaxed);                                          // as above
     if (state == SubscriptionState::free || state == SubscriptionState::joining) continue;  // joins when it is opened
+    if (group) move_gate(memory, slot, row.group.load(std::memory_order_relaxed));
     move_subscription(memory, row, start, kept);
+    if (group) empty_group(memory, row.group.load(std::memory_order_relaxed), start);
   }
 }
 

@@ -13,6 +13,15 @@
 
 namespace ringway::detail {
 
+// Owned, and not by a dead one. relaxed: the table lock, or display only.
+inline std::uint64_t member_byte(std::uint32_t group, std::uint32_t member) {
+  return kMemberBytes + std::uint64_t{group} * kMaxMembers + member;
+}
+inline bool member_lives(const SegmentMemory& memory, Prober& prober, std::uint32_t group, std::uint32_t member) {
+  return memory.member(group, member).owned.load(std::memory_order_relaxed) == 1 &&
+         prober.probe(member_byte(group, member)) != Prober::Answer::dead;
+}
+
 // Frees an ephemeral subscription's row, and wakes the publishers that wait for it.
 void free_subscription(const SegmentMemory& memory, std::uint32_t slot) noexcept;
 

@@ -234,6 +234,9 @@ Segment::Segment(const OpenFiles& files, Role role, const std::string& topic, bo
   memory_.eighth_shift = static_cast<std::uint32_t>(std::countr_zero(limits.capacity_bytes / kEighths));
   memory_.max_publishers = limits.max_publishers;
   memory_.max_subscriptions = limits.max_subscriptions;
+  memory_.max_groups = limits.max_groups;
+  memory_.max_members = limits.max_members;
+  memory_.max_in_flight = limits.max_in_flight;
   memory_.exclusive = geometry_.spec.exclusive;
   memory_.stamped = geometry_.spec.stamped;
   memory_.ring = data + ring_offset(limits);
@@ -246,6 +249,8 @@ Segment::Segment(const OpenFiles& files, Role role, const std::string& topic, bo
   memory_.waiting = reinterpret_cast<std::atomic<std::uint64_t>*>(control + waiting_offset(limits));
   memory_.waiting_lines = reinterpret_cast<WaitingLine*>(control + waiting_lines_offset(limits));
   memory_.subscriptions = reinterpret_cast<SubscriptionSlot*>(control + subscriptions_offset(limits));
+  memory_.groups = control + groups_offset(limits);
+  memory_.group_bytes = group_bytes(limits);
 }
 
 Segment::~Segment() = default;

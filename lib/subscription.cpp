@@ -14,11 +14,6 @@
 namespace ringway::detail {
 namespace {
 
-struct Row {
-  std::uint32_t slot = kNoBlocker;
-  bool existing = false;  // a durable subscription found by its name
-};
-
 SubscriptionState state_for(const SubscriptionOptions& options) {
   if (options.reliability == Reliability::lossy) return SubscriptionState::lossy;
   return options.max_lag_bytes == 0 ? SubscriptionState::reliable : SubscriptionState::limited;
@@ -40,25 +35,38 @@ void check_subscription_fit(const SubscriptionSlot& row, const SubscriptionOptio
                     " was asked for; use what exists, or remove the subscription");
 }
 
-Row find_durable(const SegmentMemory& memory, const std::string& name) {
+bool is_named(SubscriptionKind kind) { return kind == SubscriptionKind::durable || kind == SubscriptionKind::group; }
+
+// Its slot, or kNoBlocker.
+std::uint32_t find_name(const SegmentMemory& memory, const std::string& name) {
   const std::uint32_t used = memory.subscriptions_used();
   for (std::uint32_t slot = 0; slot < used; ++slot) {
     const SubscriptionSlot& row = memory.subscription(slot);
-    if (row.kind.load(std::memory_order_acquire) == SubscriptionKind::durable &&
-        read_name(row.name) == name)  // table lock
-      return {slot, true};
+    if (is_named(row.kind.load(std::memory_order_acquire)) && read_name(row.name) == name)
+      return slot;  // the table lock
   }
-  return {};
+  return kNoBlocker;
 }
 
-// The last owner has given the row up, but the kernel may be about to drop its lock only now.
-bool begin_after_leave(Life& life, const File& file, std::uint64_t byte) {
-  for (int tries = 0; tries < 100; ++tries) {
-    if (life.begin(file, byte)) return true;
-    const timespec pause{0, 100'000};
-    ::nanosleep(&pause, nullptr);
+// A row that nobody has; with `life`, its life lock is taken too.
+Row take_free_row(const Segment& segment, Prober& prober, Life* life, const std::string& topic) {
+  const SegmentMemory& memory = segment.memory();
+  bool blocked = false;
+  for (std::uint32_t slot = 0; slot < memory.max_subscriptions; ++slot) {
+    SubscriptionSlot& row = memory.subscription(slot);
+    const SubscriptionKind kind = row.kind.load(std::memory_order_acquire);  // the table lock
+    const bool owned = row.owned.load(std::memory_order_acquire) == 1;       // pairs with free_subscription
+    if (is_named(kind)) continue;
+    // Without a life lock of ours to try, a row that was taken away from a live owner is told by its owner's.
+    if ((owned || life == nullptr) && prober.probe(kSlotBytes + slot) != Prober::Answer::dead) continue;
+    if (life != nullptr && !life->begin(segment.control_file(), kSlotBytes + slot)) {
+      blocked = true;
+      continue;
+    }
+    free_subscription(memory, slot);  // whatever a dead one left
+    return {slot, false};
   }
-  return false;
+  throw table_full(topic, "subscription", memory.max_subscriptions, false, blocked);
 }
 
 // A row to own; a durable one is found by its name. With `life`, its life lock is taken too.
@@ -66,7 +74,7 @@ Row take_subscription_row(const Segment& segment, Prober& prober, Life* life, co
                           const std::string& topic) {
   const SegmentMemory& memory = segment.memory();
   if (!options.name.empty()) {
-    const Row found = find_durable(memory, options.name);
+    const Row found = find_named(memory, options.name, SubscriptionKind::durable, topic);
     if (found.existing) {
       SubscriptionSlot& row = memory.subscription(found.slot);
       check_subscription_fit(row, options, topic);
@@ -81,28 +89,46 @@ Row take_subscription_row(const Segment& segment, Prober& prober, Life* life, co
       return found;
     }
   }
-  bool blocked = false;
-  for (std::uint32_t slot = 0; slot < memory.max_subscriptions; ++slot) {
-    SubscriptionSlot& row = memory.subscription(slot);
-    const SubscriptionKind kind = row.kind.load(std::memory_order_acquire);  // the table lock
-    const bool owned = row.owned.load(std::memory_order_acquire) == 1;       // pairs with free_subscription
-    if (kind == SubscriptionKind::durable || kind == SubscriptionKind::group) continue;
-    // Without a life lock of ours to try, a row that was taken away from a live owner is told by its owner's.
-    if ((owned || life == nullptr) && prober.probe(kSlotBytes + slot) != Prober::Answer::dead) continue;
-    if (life != nullptr && !life->begin(segment.control_file(), kSlotBytes + slot)) {
-      blocked = true;
-      continue;
-    }
-    free_subscription(memory, slot);  // whatever a dead one left
-    return {slot, false};
-  }
-  throw table_full(topic, "subscription", memory.max_subscriptions, false, blocked);
+  return take_free_row(segment, prober, life, topic);
 }
 
-// Fills a new row in; it does not hold anybody back until it joins.
-void write_row(const SegmentMemory& memory, std::uint32_t slot, const SubscriptionOptions& options) {
+SubscriptionKind kind_for(const SubscriptionOptions& options) {
+  return options.name.empty() ? SubscriptionKind::ephemeral : SubscriptionKind::durable;
+}
+
+}  // namespace
+
+Row find_named(const SegmentMemory& memory, const std::string& name, SubscriptionKind kind, const std::string& topic) {
+  const std::uint32_t slot = find_name(memory, name);
+  if (slot == kNoBlocker) return {};
+  if (memory.subscription(slot).kind.load(std::memory_order_relaxed) != kind)  // the table lock
+    throw Error(
+        Code::mismatch, topic,
+        kind == SubscriptionKind::group
+            ? name + " is a durable subscription with one reader, not a group; choose another name for the group"
+            : name + " is a group, whose members share the work; open it with group_member, or choose another name");
+  return {slot, true};
+}
+
+Row take_group_row(const Segment& segment, Prober& prober, const std::string& name, const std::string& topic) {
+  const Row found = find_named(segment.memory(), name, SubscriptionKind::group, topic);
+  return found.existing ? found : take_free_row(segment, prober, nullptr, topic);
+}
+
+bool begin_after_leave(Life& life, const File& file, std::uint64_t byte) {
+  for (int tries = 0; tries < 100; ++tries) {
+    if (life.begin(file, byte)) return true;
+    const timespec pause{0, 100'000};
+    ::nanosleep(&pause, nullptr);
+  }
+  return false;
+}
+
+// It does not hold anybody back until it joins.
+void write_row(const SegmentMemory& memory, std::uint32_t slot, const SubscriptionOptions& options,
+               SubscriptionKind kind) {
   SubscriptionSlot& row = memory.subscription(slot);
-  const bool durable = !options.name.empty();
+  const bool durable = kind != SubscriptionKind::ephemeral;
   write_name(row.name, options.name);
   row.max_lag_bytes.store(options.max_lag_bytes, std::memory_order_relaxed);  // the table lock orders all of these
   row.wanted.store(static_cast<std::uint32_t>(state_for(options)), std::memory_order_relaxed);
@@ -117,13 +143,15 @@ void write_row(const SegmentMemory& memory, std::uint32_t slot, const Subscripti
     memory.control->subscriptions_used.store(slot + 1, std::memory_order_seq_cst);  // J1: pairs with N1
   if (durable) memory.control->had_durable.store(1, std::memory_order_relaxed);
   // Death after it: a row that never joined; a durable one joins when it is next opened.
-  row.kind.store(durable ? SubscriptionKind::durable : SubscriptionKind::ephemeral, std::memory_order_release);
+  row.kind.store(kind, std::memory_order_release);
 }
 
 bool has_joined(const SubscriptionSlot& row) {
   const SubscriptionState state = row.state.load(std::memory_order_acquire);  // the table lock
   return state != SubscriptionState::free && state != SubscriptionState::joining;
 }
+
+namespace {
 
 void check_subscription(const SubscriptionOptions& options, const std::string& topic) {
   if (!options.name.empty()) check_component("subscription", options.name, topic);
@@ -203,7 +231,7 @@ std::unique_ptr<ReaderCore> attach_once(const std::shared_ptr<BusState>& bus, co
       SubscriptionSlot& row = memory.subscription(taken.slot);
       const bool resumes = taken.existing && has_joined(row);
       const std::uint64_t cursor = resumes ? check_cursor(segment, taken.slot, options.name, topic) : 0;
-      if (!taken.existing) write_row(memory, taken.slot, options);
+      if (!taken.existing) write_row(memory, taken.slot, options, kind_for(options));
       row.incarnation.fetch_add(1, std::memory_order_relaxed);                           // the table lock
       row.pid.store(static_cast<std::uint32_t>(::getpid()), std::memory_order_relaxed);  // display only
       row.owned.store(1, std::memory_order_release);  // Death after it: an owned, dead row
@@ -291,7 +319,7 @@ bool create_subscription(const std::shared_ptr<BusState>& bus, const std::string
     const bool stood = with_table_lock(segment, segment.control_file(), topic, patience, [&](KernelLocks&) {
       const Row taken = take_subscription_row(segment, prober, nullptr, options, topic);
       if (taken.existing && has_joined(segment.memory().subscription(taken.slot))) return;
-      if (!taken.existing) write_row(segment.memory(), taken.slot, options);
+      if (!taken.existing) write_row(segment.memory(), taken.slot, options, kind_for(options));
       const From from = options.from.place() == From::Place::automatic ? From::oldest : options.from;
       found_place = join_row(segment.memory(), taken.slot, from);
       if (!found_place) free_subscription(segment.memory(), taken.slot);
@@ -315,15 +343,24 @@ void remove_subscription(const BusState& bus, const std::string& topic, const st
     const SegmentMemory& memory = segment.memory();
     Prober prober(segment.control_file());
     const bool stood = with_table_lock(segment, segment.control_file(), topic, patience, [&](KernelLocks&) {
-      const Row found = find_durable(memory, name);
-      if (!found.existing) throw Error(Code::not_found, topic, "there is no durable subscription " + name);
-      const SubscriptionSlot& row = memory.subscription(found.slot);
-      if (row.owned.load(std::memory_order_acquire) == 1 &&  // the table lock
-          prober.probe(kSlotBytes + found.slot) != Prober::Answer::dead)
+      const std::uint32_t slot = find_name(memory, name);
+      if (slot == kNoBlocker) throw Error(Code::not_found, topic, "there is no durable subscription " + name);
+      const SubscriptionSlot& row = memory.subscription(slot);
+      const std::uint32_t group = row.group.load(std::memory_order_relaxed);      // the table lock
+      if (row.kind.load(std::memory_order_relaxed) == SubscriptionKind::group) {  // as above
+        for (std::uint32_t member = 0; group < memory.max_groups && member < memory.max_members; ++member)
+          if (member_lives(memory, prober, group, member))
+            throw Error(Code::taken, topic,
+                        "group " + name + " has a live member (pid " +
+                            std::to_string(memory.member(group, member).pid.load(std::memory_order_relaxed)) +
+                            "); close its members first");
+      } else if (row.owned.load(std::memory_order_acquire) == 1 &&  // the table lock
+                 prober.probe(kSlotBytes + slot) != Prober::Answer::dead) {
         throw Error(Code::taken, topic,
                     "subscription " + name + " has a live owner (pid " +
                         std::to_string(row.pid.load(std::memory_order_relaxed)) + "); close it first");
-      free_subscription(memory, found.slot);
+      }
+      free_subscription(memory, slot);
     });
     if (stood) return;
     patience.wait(kFilesKeepChanging);

@@ -414,10 +414,21 @@ TEST_F(PubSubTest, ARemovedTopicEndsBothWithAMessage) {
   EXPECT_TRUE(contains(read("err"), "topic_gone")) << read("err");
 }
 
-TEST_F(PubSubTest, GroupsAreRefusedInThisVersion) {
-  const Output output = tool({"sub", "t", "--group", "g"});
-  EXPECT_EQ(output.status, 1);
-  EXPECT_TRUE(contains(output.err, "[unsupported]")) << output.err;
+TEST_F(PubSubTest, MembersOfAGroupShareTheLines) {
+  ASSERT_EQ(tool({"pub", "t"}, "1\n2\n3\n").status, 0);
+  const Output first = tool({"sub", "t", "--group", "g", "--count", "2"});
+  EXPECT_EQ(first.out, "1\n2\n") << first.err;
+  const Output second = tool({"sub", "t", "--group", "g", "--ack-after-output", "--count", "2", "--timeout", "200ms"});
+  EXPECT_EQ(second.status, 3);
+  EXPECT_EQ(second.out, "3\n") << second.err;
+  const Output list = tool({"subscription", "ls", "t"});
+  EXPECT_TRUE(contains(list.out, "group")) << list.out;
+  EXPECT_TRUE(contains(list.out, "dead-lettered")) << list.out;
+  const Output json = tool({"subscription", "ls", "t", "--json"});
+  EXPECT_TRUE(contains(json.out, "\"redelivered\": 0")) << json.out;
+  EXPECT_TRUE(contains(tool({"info", "t"}).out, "0 held")) << tool({"info", "t"}).out;
+  EXPECT_EQ(tool({"sub", "t", "--name", "g"}).status, 1);
+  EXPECT_EQ(tool({"sub", "t", "--ack-after-output"}).status, 2);
 }
 
 TEST_F(PubSubTest, ADurableSubscriptionHasOneReader) {

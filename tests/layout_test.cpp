@@ -129,6 +129,7 @@ const std::vector<Field>& fields() {
       FIELD(SubscriptionSlot, owned),
       FIELD(SubscriptionSlot, pid),
       FIELD(SubscriptionSlot, wanted),
+      FIELD(SubscriptionSlot, group),
       FIELD(SubscriptionSlot, reserved_cold),
       FIELD(SubscriptionSlot, name),
       FIELD(SubscriptionSlot, cursor),
@@ -145,19 +146,37 @@ const std::vector<Field>& fields() {
       FIELD(SubscriptionSlot, histogram),
       FIELD(GroupHeader, next),
       FIELD(GroupHeader, reserved_next),
-      FIELD(GroupHeader, gate),
-      FIELD(GroupHeader, reserved_gate),
-      FIELD(GroupHeader, reserved),
+      FIELD(GroupHeader, returns),
+      FIELD(GroupHeader, entries_used),
+      FIELD(GroupHeader, full),
+      FIELD(GroupHeader, reserved_members),
+      FIELD(GroupHeader, max_attempts),
+      FIELD(GroupHeader, dead_letter_full),
+      FIELD(GroupHeader, retry_delay_ns),
+      FIELD(GroupHeader, reserved_options),
+      FIELD(GroupHeader, dead_letter),
       FIELD(MemberSlot, incarnation),
       FIELD(MemberSlot, owned),
       FIELD(MemberSlot, pid),
       FIELD(MemberSlot, reserved),
+      FIELD(MemberSlot, name),
+      FIELD(MemberSlot, acked),
+      FIELD(MemberSlot, redelivered),
+      FIELD(MemberSlot, dead_lettered),
+      FIELD(MemberSlot, backstops),
+      FIELD(MemberSlot, reserved_owner),
       FIELD(MemberSlot, doorbell),
       FIELD(MemberSlot, reserved_doorbell),
       FIELD(InFlightEntry, word),
       FIELD(InFlightEntry, position),
-      FIELD(InFlightEntry, not_before_ns),
+      FIELD(InFlightEntry, time_ns),
       FIELD(InFlightEntry, reason),
+      FIELD(DeadLetterTrailer, position),
+      FIELD(DeadLetterTrailer, attempts),
+      FIELD(DeadLetterTrailer, reserved_word),
+      FIELD(DeadLetterTrailer, reason),
+      FIELD(DeadLetterTrailer, group),
+      FIELD(DeadLetterTrailer, topic),
       FIELD(FrameHeader, tag),
       FIELD(FrameHeader, size),
       FIELD(FrameHeader, origin),
@@ -171,9 +190,9 @@ const std::map<std::string, std::size_t>& sizes() {
 #define SIZE(structure) \
   { #structure, sizeof(structure) }
   static const std::map<std::string, std::size_t> all = {
-      SIZE(Prefix),        SIZE(TopicHeader),   SIZE(TailLine),      SIZE(OldestLine),  SIZE(LapMarks),
-      SIZE(PublisherSlot), SIZE(ControlHeader), SIZE(BitWords),      SIZE(WaitingLine), SIZE(SubscriptionSlot),
-      SIZE(GroupHeader),   SIZE(MemberSlot),    SIZE(InFlightEntry), SIZE(FrameHeader)};
+      SIZE(Prefix),        SIZE(TopicHeader),   SIZE(TailLine),      SIZE(OldestLine),        SIZE(LapMarks),
+      SIZE(PublisherSlot), SIZE(ControlHeader), SIZE(BitWords),      SIZE(WaitingLine),       SIZE(SubscriptionSlot),
+      SIZE(GroupHeader),   SIZE(MemberSlot),    SIZE(InFlightEntry), SIZE(DeadLetterTrailer), SIZE(FrameHeader)};
 #undef SIZE
   return all;
 }
@@ -297,7 +316,8 @@ SubscriptionSlot 768
   owned 20 4
   pid 24 4
   wanted 28 4
-  reserved_cold 32 32
+  group 32 4
+  reserved_cold 36 28
   name 64 64
   cursor 128 8
   state 136 4
@@ -311,24 +331,43 @@ SubscriptionSlot 768
   doorbell 192 4
   reserved_doorbell 196 60
   histogram 256 512
-GroupHeader 256
+GroupHeader 448
   next 0 8
   reserved_next 8 56
-  gate 64 8
-  reserved_gate 72 56
-  reserved 128 128
-MemberSlot 128
+  returns 64 4
+  entries_used 68 4
+  full 72 4
+  reserved_members 76 52
+  max_attempts 128 4
+  dead_letter_full 132 4
+  retry_delay_ns 136 8
+  reserved_options 144 48
+  dead_letter 192 256
+MemberSlot 256
   incarnation 0 8
   owned 8 4
   pid 12 4
   reserved 16 48
-  doorbell 64 4
-  reserved_doorbell 68 60
-InFlightEntry 32
+  name 64 64
+  acked 128 8
+  redelivered 136 8
+  dead_lettered 144 8
+  backstops 152 4
+  reserved_owner 156 36
+  doorbell 192 4
+  reserved_doorbell 196 60
+InFlightEntry 64
   word 0 8
   position 8 8
-  not_before_ns 16 8
-  reason 24 8
+  time_ns 16 8
+  reason 24 40
+DeadLetterTrailer 384
+  position 0 8
+  attempts 8 4
+  reserved_word 12 4
+  reason 16 40
+  group 56 72
+  topic 128 256
 FrameHeader 32
   tag 0 8
   size 8 8
@@ -338,16 +377,16 @@ FrameHeader 32
 
 constexpr const char* kSections = R"(the defaults
   data: tail 1024 oldest 1152 marks 1280 publishers 1344 ring 20480 end 1069056
-  control: parked 512 waiting 576 lines 640 subscriptions 4736 groups 53888 of 41216 end 221184
+  control: parked 512 waiting 576 lines 640 subscriptions 4736 groups 53888 of 82368 end 385024
 the smallest
   data: tail 1024 oldest 1152 marks 1280 publishers 1344 ring 4096 end 36864
-  control: parked 512 waiting 576 lines 640 subscriptions 704 groups 1472 of 448 end 4096
+  control: parked 512 waiting 576 lines 640 subscriptions 704 groups 1472 of 768 end 4096
 just over a word of bits
   data: tail 1024 oldest 1152 marks 1280 publishers 1344 ring 20480 end 53248
-  control: parked 512 waiting 576 lines 640 subscriptions 4800 groups 54720 of 8640 end 65536
+  control: parked 512 waiting 576 lines 640 subscriptions 4800 groups 54720 of 17152 end 73728
 the largest
   data: tail 1024 oldest 1152 marks 1280 publishers 1344 ring 266240 end 1099511894016
-  control: parked 512 waiting 2688 lines 2816 subscriptions 68352 groups 854784 of 2228480 end 36511744
+  control: parked 512 waiting 2688 lines 2816 subscriptions 68352 groups 854784 of 4456896 end 72167424
 )";
 
 TEST(LayoutTest, EverySizeAndOffsetIsAsWrittenDown) {
@@ -358,7 +397,7 @@ TEST(LayoutTest, EverySizeAndOffsetIsAsWrittenDown) {
 
 TEST(LayoutTest, TheSignatureIsAsWrittenDown) {
   EXPECT_EQ(kLayoutVersion, 1U);
-  EXPECT_EQ(layout_signature(), 0x750B'5545'C2BA'7279U) << kBump;
+  EXPECT_EQ(layout_signature(), 0xABF8'8744'C605'85D3U) << kBump;
   EXPECT_EQ(kDataMagic, 0x4459'4157'474E'4952U);
   EXPECT_EQ(kControlMagic, 0x4359'4157'474E'4952U);
   EXPECT_EQ(kByteOrder, 0x0102'0304U);

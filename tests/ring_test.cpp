@@ -295,7 +295,7 @@ TEST(RingTest, AHeaderThatCannotBeTrueIsCorrupt) {
   };
   expect_corrupt(0);
   expect_corrupt(~0ULL);
-  for (const std::uint64_t kind : {0U, 2U, 4U, 255U})
+  for (const std::uint64_t kind : {0U, 2U, 5U, 255U})
     expect_corrupt(word(4, 1, kind));  // 2: packed, not in this version
   expect_corrupt(word(4, 0, 1));       // no extent
   expect_corrupt(word(4, 17, 1));      // more than a quarter of the ring

@@ -43,12 +43,21 @@ std::string subscription_table(const TopicInfo& topic) {
   Table table({"subscription", ">slot", "kind", "", "owner", ">cursor", ">lag", ">received", ">lost", ">backstops"});
   for (const auto& subscription : topic.subscriptions) {
     table.add({subscription.name.empty() ? "-" : subscription.name, fmt::to_string(subscription.slot),
-               subscription.durable ? "durable" : "ephemeral", reliability_text(subscription), owner_text(subscription),
+               kind_text(subscription), reliability_text(subscription), owner_text(subscription),
                fmt::to_string(subscription.cursor), bytes_text(subscription.lag_bytes),
                fmt::to_string(subscription.received), fmt::to_string(subscription.lost),
                fmt::to_string(subscription.backstops)});
   }
-  return table.text();
+  std::string text = table.text();
+  for (const auto& subscription : topic.subscriptions) {
+    if (!subscription.group) continue;
+    text += fmt::format(
+        "\ngroup        {}: {} held (the oldest since {}), {} to be retried, {} redelivered, {} dead-lettered\n",
+        subscription.name, subscription.held, oldest_held_text(subscription, monotonic_now()), subscription.returned,
+        subscription.redelivered, subscription.dead_lettered);
+    for (const std::string& member : subscription.members) text += "  " + member + '\n';
+  }
+  return text;
 }
 
 }  // namespace

@@ -8,6 +8,7 @@
 #include "flags.hpp"
 #include "output.hpp"
 #include "stop.hpp"
+#include "sub_group.hpp"
 
 namespace ringway::tool {
 namespace {
@@ -20,6 +21,7 @@ struct SubOptions {
   std::string topic;
   std::string name;
   std::string group;
+  bool ack_after_output = false;
   From from;
   bool lossy = false;
   Framing framing;
@@ -27,6 +29,13 @@ struct SubOptions {
   std::optional<std::chrono::nanoseconds> timeout;
   IfMissing if_missing = IfMissing::create;
 };
+
+int timed_out(const SubOptions& options, std::uint64_t printed) {
+  const std::string wanted = options.count == kNoEnd ? "" : fmt::format(" of {}", options.count);
+  complain(fmt::format("--timeout has passed after {}{} from topic {}", count_text(printed, "message"), wanted,
+                       options.topic));
+  return kTimedOut;
+}
 
 // Receives until the count is reached, the reader of our output goes, or somebody stops it.
 class Receiver {
@@ -71,10 +80,7 @@ class Receiver {
 
   int end() const {
     if (output_.written() >= options_.count || stop_reason() != StopReason::timeout) return kDone;
-    const std::string wanted = options_.count == kNoEnd ? "" : fmt::format(" of {}", options_.count);
-    complain(fmt::format("--timeout has passed after {}{} from topic {}", count_text(output_.written(), "message"),
-                         wanted, options_.topic));
-    return kTimedOut;
+    return timed_out(options_, output_.written());
   }
 
   Subscriber subscriber_;
@@ -114,12 +120,19 @@ Subscriber open(const Bus& bus, const SubOptions& options) {
   return bus.subscriber(options.topic, wanted);
 }
 
+int sub_group(const Place& place, const SubOptions& options) {
+  const Bus bus = place.open();
+  const Stopper stopper(bus, options.timeout);
+  GroupOptions wanted{.group = options.group, .name = options.name, .if_missing = options.if_missing};
+  if (options.if_missing == IfMissing::wait) wanted.attach_timeout = Timeout::never();  // --timeout interrupts it
+  GroupMember member = bus.group_member(options.topic, wanted);
+  const std::uint64_t printed =
+      print_jobs(member, options.topic, {options.framing, options.count, options.ack_after_output});
+  return printed >= options.count || stop_reason() != StopReason::timeout ? kDone : timed_out(options, printed);
+}
+
 int sub(const Place& place, const SubOptions& options) {
-  if (!options.group.empty()) {
-    throw Error(Code::unsupported, options.topic,
-                "groups come with a later version; leave --group out, or use --name for a subscription "
-                "with one reader");
-  }
+  if (!options.group.empty()) return sub_group(place, options);
   const Bus bus = place.open();
   const Stopper stopper(bus, options.timeout);
   Receiver receiver(open(bus, options), options);
@@ -139,11 +152,19 @@ void add_sub(CLI::App& app, Action& action) {
   auto* command = app.add_subcommand("sub", "Print messages to standard output, each with a newline behind it");
   command->add_option("TOPIC", options->topic, "The topic")->required();
   auto* name = command->add_option("--name", options->name, "A durable subscription: goes on where it stopped");
-  command->add_option("--group", options->group, "Share the work (not in this version)")->excludes(name);
+  auto* group =
+      command->add_option("--group", options->group, "A member of this group: each message goes to one of them");
+  group->excludes(name);
+  command
+      ->add_flag("--ack-after-output", options->ack_after_output,
+                 "With --group: acknowledge once a message is written, not before; a crash may print it twice")
+      ->needs(group);
   add_parsed(*command, "--from", options->from, parse_from,
              "Where a new subscription starts: oldest (default if named), newest (if not), or a position")
-      ->type_name("WHERE");
-  command->add_flag("--lossy", options->lossy, "Publishers do not wait for it; what it loses is counted");
+      ->type_name("WHERE")
+      ->excludes(group);
+  command->add_flag("--lossy", options->lossy, "Publishers do not wait for it; what it loses is counted")
+      ->excludes(group);
   add_framing(*command, options->framing);
   add_count(*command, options->count, "End after N messages");
   add_parsed(*command, "--timeout", options->timeout, parse_duration, "Give up after TIME, with exit code 3")

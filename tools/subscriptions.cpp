@@ -94,17 +94,23 @@ std::vector<TopicInfo> topics_of(const Bus& bus, const std::string& topic) {
 
 int list(const Place& place, const Options& options) {
   const Bus bus = place.open();
-  Table table({"topic", "subscription", "kind", "", "owner", ">lag", ">received", ">lost"});
+  Table table({"topic", "subscription", "kind", "", "owner", ">lag", ">received", ">lost", ">held", ">redelivered",
+               ">dead-lettered", ">oldest held"});
+  const std::uint64_t now = monotonic_now();
   Json array = Json::array();
   for (const auto& topic : topics_of(bus, options.topic)) {
     for (const auto& subscription : topic.subscriptions) {
       Json object = {{"topic", topic.name}};
       object.update(json_of(subscription));
       array.push_back(std::move(object));
-      table.add({topic.name, subscription.name.empty() ? "-" : subscription.name,
-                 subscription.durable ? "durable" : "ephemeral", reliability_text(subscription),
-                 owner_text(subscription), bytes_text(subscription.lag_bytes), fmt::to_string(subscription.received),
-                 fmt::to_string(subscription.lost)});
+      const auto of_a_group = [&](std::uint64_t number) {
+        return subscription.group ? fmt::to_string(number) : std::string("-");
+      };
+      table.add({topic.name, subscription.name.empty() ? "-" : subscription.name, kind_text(subscription),
+                 reliability_text(subscription), owner_text(subscription), bytes_text(subscription.lag_bytes),
+                 fmt::to_string(subscription.received), fmt::to_string(subscription.lost),
+                 of_a_group(subscription.held), of_a_group(subscription.redelivered),
+                 of_a_group(subscription.dead_lettered), oldest_held_text(subscription, now)});
     }
   }
   if (options.json)

@@ -1,4 +1,4 @@
-// A bus: a directory of topics. Opens publishers, subscribers and observers; creates, removes and lists.
+// A bus: a directory of topics. Opens publishers, subscribers, members and observers; creates, removes and lists.
 //
 // Thread safety: any call from any thread; a copy is the same bus. Progress: opening, creating and removing take kernel
 // locks, within their timeout; interrupt() is async-signal-safe. Crash: whatever a dead process had under way is undone
@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "ringway/detail/export.hpp"
+#include "ringway/group.hpp"
 #include "ringway/info.hpp"
 #include "ringway/observer.hpp"
 #include "ringway/options.hpp"
@@ -65,6 +66,14 @@ class RINGWAY_EXPORT Bus {
     return TypedObserver<T>(open_observer(topic, options, detail::type_info<T>()));
   }
 
+  // Opens a member of a group, and creates the group, and its topic unless told otherwise, on first use: from the oldest
+  // message on. Further errors: mismatch if that name is a plain subscription's, or the group has other options.
+  [[nodiscard]] GroupMember group_member(std::string_view topic, const GroupOptions& options) const;
+  template <Payload T>
+  [[nodiscard]] TypedGroupMember<T> group_member(std::string_view topic, const GroupOptions& options) const {
+    return TypedGroupMember<T>(open_member(topic, options, detail::type_info<T>()));
+  }
+
   // Ahead of time. False: it exists and fits.
   bool create_topic(std::string_view topic, const TopicOptions& options = {}) const;
   template <Payload T>
@@ -74,10 +83,12 @@ class RINGWAY_EXPORT Bus {
   // A durable subscription ahead of its first consumer; the topic is created too if `options.if_missing` says so.
   bool create_subscription(std::string_view topic, std::string_view name,
                            const SubscriptionOptions& options = {}) const;
+  // A group ahead of its first member; `options.name` and `prefetch` do not matter.
+  bool create_group(std::string_view topic, std::string_view name, const GroupOptions& options = {}) const;
 
   // Removes both files. Error not_found.
   void remove_topic(std::string_view topic, Remove how = Remove::always) const;
-  // Removes a durable subscription that nobody is attached to; its unread messages are no longer kept for it. Error
+  // Removes a durable subscription, or a group, that nobody is attached to; what is unread is no longer kept for it. Error
   // not_found, taken.
   void remove_subscription(std::string_view topic, std::string_view name) const;
   // Sets right what the topic's dead have left, as others do when they come by: frees the slots of ephemeral subscriptions,
@@ -107,6 +118,8 @@ class RINGWAY_EXPORT Bus {
                                            const detail::TypeInfo& type) const;
   [[nodiscard]] Observer open_observer(std::string_view topic, const ObserverOptions& options,
                                        const detail::TypeInfo& type) const;
+  [[nodiscard]] GroupMember open_member(std::string_view topic, const GroupOptions& options,
+                                        const detail::TypeInfo& type) const;
   bool make_topic(std::string_view topic, const TopicOptions& options, const detail::TypeInfo& type) const;
 
   std::shared_ptr<detail::BusState> state_;

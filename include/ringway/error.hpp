@@ -48,12 +48,22 @@ RINGWAY_EXPORT std::string_view name(Code code) noexcept;
 namespace detail {
 // The values behind a status that is not ok; plain data, so that the data path can fill it.
 struct Cause {
-  enum class About : std::uint8_t { nothing, subscription, publisher, open_claim, dead_claim, word, run };
+  enum class About : std::uint8_t {
+    nothing,
+    subscription,
+    publisher,
+    open_claim,
+    dead_claim,
+    word,
+    run,
+    group,
+    in_flight
+  };
   About about = About::nothing;
-  bool owned = false;    // a subscription without a live owner: nobody reads it
+  bool owned = false;    // a subscription with a live owner; a group of which somebody holds the oldest job
   std::int32_t pid = 0;  // display only
   std::uint32_t slot = 0;
-  std::uint64_t value = 0;  // subscription: lag in bytes; word: what was read
+  std::uint64_t value = 0;  // subscription, group: lag in bytes; word: what was read; in_flight: entries
   std::uint64_t limit = 0;  // word: what it must not pass; too_large: the largest payload, or run
   char name[65] = {};       // of the subscription, publisher or word
 };

@@ -59,8 +59,15 @@ struct SubscriptionInfo {
   bool attached = false;  // has a live owner
   std::int32_t pid = 0;   // of the owner; decides nothing
   bool stopped = false;
-  std::vector<std::string> members = {};  // of a group
-  LatencyHistogram latency = {};          // since it was created
+  LatencyHistogram latency = {};  // since it was created
+  // Of a group, whose `cursor` is where publishers stop, and `received` what was acknowledged.
+  bool group = false;
+  std::vector<std::string> members = {};             // the live ones: "name (pid 12)", "slot 3 (pid 13, stopped)"
+  std::uint64_t held = 0;                            // jobs in a member's hands, also a dead one's
+  std::uint64_t returned = 0;                        // jobs that came back and wait for their next attempt
+  std::uint64_t redelivered = 0;                     // times that a job was handed out again
+  std::uint64_t dead_lettered = 0;                   // jobs
+  std::optional<std::uint64_t> oldest_held_ns = {};  // since when the oldest job is held (CLOCK_MONOTONIC)
 };
 
 struct TopicInfo {

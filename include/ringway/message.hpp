@@ -13,7 +13,9 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
+#include <string>
 #include <string_view>
 #include <utility>
 
@@ -27,7 +29,19 @@ namespace ringway {
 
 class Message;
 
+// Where a message of a topic for dead letters comes from, and why it was given up.
+struct DeadLetter {
+  std::string topic;
+  std::uint64_t position = 0;  // there: the same for the same job, should it appear twice after a crash
+  std::string group;
+  std::uint32_t attempts = 0;
+  std::string reason;  // of the last attempt's end
+};
+
 namespace detail {
+
+// Nothing: it is none, or what it says cannot be true. Allocates.
+RINGWAY_EXPORT std::optional<DeadLetter> read_dead_letter(const Found& found);
 
 class ReaderAttachment;  // the cold part: lib/attachment.hpp
 
@@ -171,6 +185,10 @@ class RINGWAY_EXPORT Message {
     return std::chrono::nanoseconds(static_cast<std::int64_t>(found_.stamp));
   }
   [[nodiscard]] std::uint64_t lost() const noexcept { return lost_; }  // known lost just before this one
+  // Where it comes from, if the topic is one for dead letters. Its payload is the job's.
+  [[nodiscard]] std::optional<DeadLetter> dead_letter() const {
+    return code_ == Code::ok ? detail::read_dead_letter(found_) : std::nullopt;
+  }
 
   // Lets the message go now; its bytes may change from here on. Status: ok; closed (no message); forked; evicted (a fault:
   // the bytes may have changed earlier). Within a poll it does nothing: the run is released as a whole.

@@ -1,4 +1,4 @@
-// What can be chosen when a topic, publisher, subscriber or observer is opened. Aggregates: name the fields you set.
+// What can be chosen when a topic, publisher, subscriber, member or observer is opened. Aggregates: name the fields you set.
 //
 // Thread safety: plain values. Progress and crash: nothing here waits or is shared.
 #pragma once
@@ -42,6 +42,7 @@ enum class Reliability : std::uint8_t { reliable, lossy };  // reliable: publish
 enum class Wait : std::uint8_t { spin, spin_then_park, park };
 enum class IfTaken : std::uint8_t { fail, wait };
 enum class IfMissing : std::uint8_t { create, wait, fail };
+enum class DeadLetterFull : std::uint8_t { keep, wait };
 enum class Who : std::uint8_t { owner, unix_group, everyone };
 
 // Where a subscription starts.
@@ -133,6 +134,25 @@ struct SubscriptionOptions {
   Timeout attach_timeout = std::chrono::seconds(1);
   TopicOptions topic = {};
   MemoryOptions memory = {};
+};
+
+// Of a group and of one member. What is unset of max_attempts, retry_delay, dead_letter and dead_letter_full fits the group
+// that exists (or takes the default in brackets when the group is created); what is set must be met, else Error `mismatch`
+// shows both.
+struct GroupOptions {
+  std::string group = {};
+  std::string name = {};                                     // of the member, for display
+  std::uint32_t prefetch = 1;                                // how many jobs it may have at a time; not 0
+  std::optional<std::uint32_t> max_attempts = {};            // 0: no end (0); at most 16383; needs a dead_letter
+  std::optional<std::chrono::nanoseconds> retry_delay = {};  // after the first attempt; doubles up to 60 s (100 ms)
+  // The topic for jobs after their last attempt (none): created with twice the capacity if it does not exist.
+  std::optional<std::string> dead_letter = {};
+  // When that topic is full. keep: the job stays in the group, and is tried again after a while. wait: for space, as long as
+  // the call that took it may wait (keep).
+  std::optional<DeadLetterFull> dead_letter_full = {};
+  IfMissing if_missing = IfMissing::create;  // the topic, not the group
+  Timeout attach_timeout = std::chrono::seconds(1);
+  TopicOptions topic = {};
 };
 
 struct ObserverOptions {

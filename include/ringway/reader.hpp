@@ -15,6 +15,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string_view>
 #include <utility>
@@ -176,6 +177,7 @@ class TypedMessage {
   [[nodiscard]] std::uint32_t publisher() const noexcept { return message_.publisher(); }
   [[nodiscard]] std::chrono::nanoseconds stamp() const noexcept { return message_.stamp(); }
   [[nodiscard]] std::uint64_t lost() const noexcept { return message_.lost(); }
+  [[nodiscard]] std::optional<DeadLetter> dead_letter() const { return message_.dead_letter(); }
   Status release() noexcept { return message_.release(); }
 
  private:

@@ -6,6 +6,7 @@
 //   reader.hpp      Reader: what subscribers and observers share
 //   subscriber.hpp  Subscriber, TypedSubscriber
 //   observer.hpp    Observer, TypedObserver
+//   group.hpp       GroupMember, Job, TypedGroupMember, TypedJob
 //   options.hpp     what can be chosen, with its defaults
 //   types.hpp       what a typed topic may carry
 //   info.hpp        what can be seen from outside
@@ -17,6 +18,7 @@
 
 #include "ringway/bus.hpp"
 #include "ringway/error.hpp"
+#include "ringway/group.hpp"
 #include "ringway/info.hpp"
 #include "ringway/message.hpp"
 #include "ringway/observer.hpp"

@@ -6,8 +6,8 @@ import shutil
 import sys
 from pathlib import Path
 
-CHECKED = "    return extent <= memory_.max_extent && memory_.payload_offset + payload_bytes <= extent;\n"
-BROKEN = "    return extent != 0 && payload_bytes != ~0ULL;\n"
+CHECKED = "  return extent <= memory.max_extent && memory.payload_offset + payload_bytes <= extent;\n"
+BROKEN = "  return extent != 0 && payload_bytes != ~0ULL;\n"
 
 root, copy = Path(__file__).parents[2], Path(sys.argv[1])
 for part in ("include", "lib", "tests", "cmake"):

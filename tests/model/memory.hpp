@@ -15,6 +15,7 @@
 
 #include "machine.hpp"
 #include "resolve.hpp"
+#include "ringway/detail/jobs.hpp"
 #include "ringway/detail/ring.hpp"
 
 namespace model {
@@ -48,10 +49,29 @@ struct PublisherRow {
 };
 
 struct SubscriptionRow {
+  Display<detail::SubscriptionKind> kind;
+  Display<std::uint32_t> group;
   Word<std::uint64_t> cursor;
   Word<detail::SubscriptionState> state;
   Word<std::uint64_t> max_lag_bytes;
   Word<std::uint32_t> doorbell;
+};
+
+struct GroupRow {
+  Word<std::uint64_t> next;
+  Word<std::uint32_t> returns;
+  Word<std::uint32_t> entries_used;
+};
+
+struct MemberRow {
+  Word<std::uint32_t> doorbell;
+  Word<std::uint32_t> dead;  // what the kernel knows
+};
+
+struct Entry {
+  Word<std::uint64_t> word;
+  Word<std::uint64_t> position;
+  Display<std::uint64_t> time_ns;
 };
 
 struct WaitingRow {
@@ -68,6 +88,10 @@ struct Topic {
   std::array<PublisherRow, 3> publishers;
   std::array<SubscriptionRow, 2> subscriptions;
   std::array<WaitingRow, 3> waiting_rows;
+  GroupRow group;
+  std::array<MemberRow, 3> members;
+  std::array<Entry, 3> entries;
+  std::array<Word<std::uint64_t>, 1> member_bits;
   Word<std::uint32_t> publishers_used;
   Word<std::uint32_t> subscriptions_used;
   Word<std::uint64_t> bias;
@@ -85,6 +109,9 @@ struct Memory {
   std::uint32_t eighth_shift = 6;
   std::uint32_t max_publishers = 3;
   std::uint32_t max_subscriptions = 2;
+  std::uint32_t max_groups = 1;
+  std::uint32_t max_members = 3;
+  std::uint32_t max_in_flight = 3;
   bool exclusive = false;
   bool stamped = false;
   Word<std::uint64_t>* parked = nullptr;
@@ -97,6 +124,10 @@ struct Memory {
   [[nodiscard]] auto& mark(std::uint64_t eighth) const { return topic->marks[eighth % detail::kEighths]; }
   [[nodiscard]] auto& publisher(std::uint32_t slot) const { return topic->publishers[slot]; }
   [[nodiscard]] auto& subscription(std::uint32_t slot) const { return topic->subscriptions[slot]; }
+  [[nodiscard]] auto& group(std::uint32_t) const { return topic->group; }
+  [[nodiscard]] auto& member(std::uint32_t, std::uint32_t slot) const { return topic->members[slot]; }
+  [[nodiscard]] auto& entry(std::uint32_t, std::uint32_t index) const { return topic->entries[index]; }
+  [[nodiscard]] auto* member_bits(std::uint32_t) const { return topic->member_bits.data(); }
   [[nodiscard]] auto& waiting_line(std::uint32_t slot) const { return topic->waiting_rows[slot]; }
   [[nodiscard]] Line& line(std::uint64_t position) const { return topic->lines[position / kLine % 8]; }
   [[nodiscard]] auto& frame(std::uint64_t position) const { return line(position).frame; }
@@ -126,6 +157,7 @@ struct Memory {
   }
   static bool heavy_fence(Where where = Where(__builtin_FILE(), __builtin_LINE())) { return barrier(where); }
   static constexpr std::uint32_t kQuietCommits = 1;
+  static void see(const Word<std::uint64_t>&) {}
   static void pause() {}
 
   // The bytes of the ring have addresses, nothing else; racy_copy finds the words again.
@@ -141,5 +173,6 @@ inline void futex_wake(Word<std::uint32_t>&) {}
 
 using Writer = detail::RingWriter<Memory>;
 using Reader = detail::RingReader<Memory>;
+using Member = detail::RingMember<Memory>;
 
 }  // namespace model

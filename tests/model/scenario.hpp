@@ -65,6 +65,10 @@ Outcome run_evidence(const Settings&);
 Outcome run_resolve(const Settings&);
 Outcome run_passed(const Settings&);
 Outcome run_next_owner(const Settings&);
+Outcome run_jobs(const Settings&);
+Outcome run_jobs_die(const Settings&);
+Outcome run_jobs_return(const Settings&);
+Outcome run_jobs_park(const Settings&);
 
 std::ostream& nowhere();
 std::ostream& report();

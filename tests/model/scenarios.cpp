@@ -52,6 +52,13 @@ constexpr Scenario kAll[] = {
      run_passed, 20'000},
     {"next-owner", "an exclusive publisher dies anywhere, the next one walks on", "3 threads, 3 frames of 2 lines",
      run_next_owner, 20'000},
+    {"jobs", "2 members take and acknowledge, a publisher laps them", "3 threads, 6 frames of 2 lines in a ring of 8",
+     run_jobs, 20'000},
+    {"jobs-die", "a member dies anywhere in taking and acknowledging; another takes over",
+     "3 threads, 5 frames of 2 lines in a ring of 8", run_jobs_die, 20'000},
+    {"jobs-return", "a member gives back, another takes that; the slot of a dead one is owned anew",
+     "3 threads, 4 frames of 2 lines in a ring of 8", run_jobs_return, 20'000},
+    {"jobs-park", "a publisher commits while 2 members park", "3 threads, 3 frames of 1 line", run_jobs_park, 20'000},
 };
 
 }  // namespace

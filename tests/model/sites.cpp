@@ -135,7 +135,7 @@ void find_sites(const std::string& root) {
   }
   for (std::size_t i = 0; i < kMutantCount; ++i)
     found[static_cast<std::size_t>(site(kMutants[i].site) - kSites)].mutants = true;
-  for (const char* file : {"ring.hpp", "slots.hpp", "wait.hpp"})
+  for (const char* file : {"ring.hpp", "slots.hpp", "wait.hpp", "jobs.hpp"})
     check_cover(root, (std::string("include/ringway/detail/") + file).c_str());
   check_cover(root, "lib/resolve.hpp");
 }

@@ -89,6 +89,10 @@ class World {
   // Runs `body` in this thread, which dies before one of its first `steps` steps, or not at all; then the kernel says so.
   template <class Body>
   void mortal(unsigned slot, unsigned steps, Body body) {
+    mortal(topic.publishers[slot].dead, died[slot], steps, body);
+  }
+  template <class Body>
+  static void mortal(Word<std::uint32_t>& dead, bool& died, unsigned steps, Body body) {
     std::jmp_buf grave;
     self().grave = &grave;
     self().steps_left = static_cast<int>(choose(steps));
@@ -97,8 +101,8 @@ class World {
       self().steps_left = -1;
     } else {
       self().steps_left = -1;
-      topic.publishers[slot].dead.store(1, std::memory_order_seq_cst, Where(&kOutside));
-      died[slot] = true;
+      dead.store(1, std::memory_order_seq_cst, Where(&kOutside));
+      died = true;
     }
   }
   // Asks the kernel.

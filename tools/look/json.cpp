@@ -83,7 +83,13 @@ Json json_of(const SubscriptionInfo& subscription) {
           {"attached", subscription.attached},
           {"pid", subscription.pid},
           {"stopped", subscription.stopped},
+          {"group", subscription.group},
           {"members", subscription.members},
+          {"held", subscription.held},
+          {"returned", subscription.returned},
+          {"redelivered", subscription.redelivered},
+          {"dead_lettered", subscription.dead_lettered},
+          {"oldest_held_ns", or_null(subscription.oldest_held_ns)},
           {"latency", latency_json(subscription.latency)}};
 }
 

@@ -84,7 +84,19 @@ std::string reliability_text(const SubscriptionInfo& subscription) {
   return std::string(text_of(subscription.reliability));
 }
 
+std::string kind_text(const SubscriptionInfo& subscription) {
+  if (subscription.group) return "group";
+  return subscription.durable ? "durable" : "ephemeral";
+}
+
+std::string oldest_held_text(const SubscriptionInfo& subscription, std::uint64_t now_ns) {
+  if (!subscription.oldest_held_ns) return "-";
+  const std::uint64_t since = *subscription.oldest_held_ns;
+  return duration_text(std::chrono::nanoseconds(now_ns > since ? static_cast<std::int64_t>(now_ns - since) : 0));
+}
+
 std::string owner_text(const SubscriptionInfo& subscription) {
+  if (subscription.group && !subscription.members.empty()) return count_text(subscription.members.size(), "member");
   if (!subscription.attached) return "nobody";
   std::string text = fmt::format("pid {}", subscription.pid);
   if (subscription.stopped) return text + ", stopped";

@@ -23,9 +23,12 @@ std::string_view text_of(Reliability reliability);
 std::string_view text_of(Publishers publishers);
 std::string_view text_of(Who who);
 
-std::string name_of(const PublisherInfo& publisher);                 // "publisher feed", "publisher in slot 3"
-std::string name_of(const SubscriptionInfo& subscription);           // "subscription billing", likewise
-std::string owner_text(const SubscriptionInfo& subscription);        // "pid 12", "pid 12, stopped", "nobody"
+std::string name_of(const PublisherInfo& publisher);           // "publisher feed", "publisher in slot 3"
+std::string name_of(const SubscriptionInfo& subscription);     // "subscription billing", likewise
+std::string owner_text(const SubscriptionInfo& subscription);  // "pid 12", "pid 12, stopped", "nobody"
+std::string kind_text(const SubscriptionInfo& subscription);   // "durable", "group", "ephemeral"
+// Of a group: since when its oldest job is held, "3 s"; else "-".
+std::string oldest_held_text(const SubscriptionInfo& subscription, std::uint64_t now_ns);
 std::string reliability_text(const SubscriptionInfo& subscription);  // "reliable", "lossy", "lag of 64.0 KiB"
 std::string percentiles_text(const LatencyHistogram& latency);       // "p50 1.2 us, p99 8.0 us, p99.9 12 us"
 std::uint64_t messages_of(const TopicInfo& topic);                   // published since its creation

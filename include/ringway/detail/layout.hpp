@@ -49,7 +49,8 @@ inline constexpr std::uint64_t kLatencyFeature = 1;  // optional, data: subscrib
 // Kernel lock bytes, far past the end of either file: never data, only places to lock.
 inline constexpr std::uint64_t kCreatorByte = 1ULL << 62;                    // control: create, remove
 inline constexpr std::uint64_t kTableByte = kCreatorByte + 1;                // either: attach, repair
-inline constexpr std::uint64_t kSlotBytes = kCreatorByte + 4096;             // + slot: a participant's life
+inline constexpr std::uint64_t kSlotBytes = kCreatorByte + 4096;             // + slot: a publisher's, subscriber's life
+inline constexpr std::uint64_t kMemberBytes = kCreatorByte + 65536;          // control: + group * kMaxMembers + slot
 inline constexpr std::uint64_t kScratchBytes = kCreatorByte + (1ULL << 32);  // + 32 random bits: self-test, proof
 
 // The first 64 bytes of either file, at these offsets in every layout version.
@@ -217,10 +218,11 @@ struct alignas(kLine) SubscriptionSlot {
   std::atomic<std::uint32_t> owned;   // 1 from attach to detach; a death leaves it, the life lock tells
   std::atomic<std::uint32_t> pid;     // display only
   std::atomic<std::uint32_t> wanted;  // SubscriptionState to take once joined: reliable, lossy or limited
-  std::array<std::byte, 32> reserved_cold;
+  std::atomic<std::uint32_t> group;   // kind group: which of the groups below
+  std::array<std::byte, 28> reserved_cold;
   std::array<std::atomic<std::uint64_t>, kNameWords> name;  // empty: ephemeral
   // By its owner (state also under the table lock).
-  std::atomic<std::uint64_t> cursor;  // position of the next message
+  std::atomic<std::uint64_t> cursor;  // position of the next message; of a group the gate, moved by CAS, by anyone
   std::atomic<SubscriptionState> state;
   std::atomic<std::uint32_t> backstops;  // messages found by a backstop instead of a doorbell
   std::atomic<std::uint64_t> received;   // messages released
@@ -238,32 +240,90 @@ struct alignas(kLine) SubscriptionSlot {
   std::array<std::atomic<std::uint64_t>, kHistogramBuckets> histogram;
 };
 
-// Room for groups: competing consumers of one durable subscription.
+// Control file: a group, beside its row in the subscription table. A job is in an entry from its take to its ack.
 struct alignas(kLine) GroupHeader {
-  std::atomic<std::uint64_t> next;  // position of the next job to hand out
+  std::atomic<std::uint64_t> next;  // position of the next job to take; by members, by CAS; never below the gate
   std::array<std::byte, 56> reserved_next;
-  std::atomic<std::uint64_t> gate;  // what publishers respect
-  std::array<std::byte, 56> reserved_gate;
-  std::array<std::byte, 128> reserved;
+  // By members.
+  std::atomic<std::uint32_t> returns;       // grows after each job that came back: who sees it change looks for one
+  std::atomic<std::uint32_t> entries_used;  // entries ever used; grows before an entry is
+  std::atomic<std::uint32_t> full;          // 1: a member waits for a free entry; a hint
+  std::array<std::byte, 52> reserved_members;
+  // Under the table lock, by the group's creator, before its row says `group`.
+  std::atomic<std::uint32_t> max_attempts;      // 0: no end
+  std::atomic<std::uint32_t> dead_letter_full;  // 0: keep, 1: wait
+  std::atomic<std::uint64_t> retry_delay_ns;
+  std::array<std::byte, 48> reserved_options;
+  std::array<std::atomic<std::uint64_t>, 32> dead_letter;  // a topic's name, NUL-terminated; empty: none
 };
+
+// Control file: a member of a group. Its life is a lock on a byte of its own.
 struct alignas(kLine) MemberSlot {
-  std::atomic<std::uint64_t> incarnation;
-  std::atomic<std::uint32_t> owned;
-  std::atomic<std::uint32_t> pid;
+  // Under the table lock, by whoever attaches.
+  std::atomic<std::uint64_t> incarnation;  // how many times this row has been owned
+  std::atomic<std::uint32_t> owned;        // 1 from attach to detach; a death leaves it, the life lock tells
+  std::atomic<std::uint32_t> pid;          // display only
   std::array<std::byte, 48> reserved;
-  std::atomic<std::uint32_t> doorbell;
+  std::array<std::atomic<std::uint64_t>, kNameWords> name;  // display only
+  // By its owner, across incarnations; display only.
+  std::atomic<std::uint64_t> acked;
+  std::atomic<std::uint64_t> redelivered;
+  std::atomic<std::uint64_t> dead_lettered;
+  std::atomic<std::uint32_t> backstops;
+  std::array<std::byte, 36> reserved_owner;
+  // By whoever wakes it.
+  std::atomic<std::uint32_t> doorbell;  // the futex; incremented by whoever clears the parked bit
   std::array<std::byte, 60> reserved_doorbell;
 };
-struct InFlightEntry {
-  std::atomic<std::uint64_t> word;  // state, owner slot and incarnation, attempt, use count
-  std::atomic<std::uint64_t> position;
-  std::atomic<std::uint64_t> not_before_ns;
-  std::atomic<std::uint64_t> reason;
+
+inline constexpr std::size_t kReasonWords = 5;
+
+// Control file: room for one job. Whose it is, its word says; the rest is written by that member alone, and loaded by another
+// only after the exchange that made the entry its own.
+struct alignas(kLine) InFlightEntry {
+  std::atomic<std::uint64_t> word;      // below
+  std::atomic<std::uint64_t> position;  // of the job, plus 1; 0: none yet, or no more
+  std::atomic<std::uint64_t> time_ns;   // CLOCK_MONOTONIC. held: since when; returned: not before then
+  std::array<std::atomic<std::uint64_t>, kReasonWords> reason;  // text: why it came back
 };
+
+// free -> trying -> held -> free, or -> returned -> held. Only its owner changes an entry that is trying or held; another
+// member may once the owner is dead.
+enum class EntryState : std::uint8_t { free = 0, trying = 1, held = 2, returned = 3 };
+
+// An entry's word: state:2 | again:1 | died:1 | owner:10 | attempt:14 | incarnation:16 | use:20.
+struct JobWord {
+  EntryState state = EntryState::free;
+  bool again = false;             // it may have been handed out before, though no attempt is counted
+  bool died = false;              // the last one who had it in hand ended without an answer
+  std::uint32_t owner = 0;        // member slot
+  std::uint32_t attempt = 0;      // how often it was handed to a user; stays at kMaxAttempts
+  std::uint32_t incarnation = 0;  // of the owner, the low bits
+  std::uint32_t use = 0;  // grows at each free -> trying, so that an exchange never takes a later job for an earlier
+};
+inline constexpr std::uint32_t kMaxAttempts = (1U << 14) - 1;
+inline constexpr std::uint32_t kIncarnationMask = 0xFFFF;
+inline constexpr std::uint32_t kUseMask = (1U << 20) - 1;
+constexpr std::uint64_t pack_word(const JobWord& word) {
+  return static_cast<std::uint64_t>(word.state) | std::uint64_t{word.again} << 2 | std::uint64_t{word.died} << 3 |
+         std::uint64_t{word.owner & (kMaxMembers - 1)} << 4 | std::uint64_t{word.attempt & kMaxAttempts} << 14 |
+         std::uint64_t{word.incarnation & kIncarnationMask} << 28 | std::uint64_t{word.use & kUseMask} << 44;
+}
+constexpr EntryState state_of(std::uint64_t word) { return static_cast<EntryState>(word & 3); }
+constexpr JobWord unpack_word(std::uint64_t word) {
+  return {state_of(word),
+          (word >> 2 & 1) != 0,
+          (word >> 3 & 1) != 0,
+          static_cast<std::uint32_t>(word >> 4 & (kMaxMembers - 1)),
+          static_cast<std::uint32_t>(word >> 14 & kMaxAttempts),
+          static_cast<std::uint32_t>(word >> 28 & kIncarnationMask),
+          static_cast<std::uint32_t>(word >> 44)};
+}
 
 // packed: `count` messages of `length` bytes each. Message i starts i strides behind the payload's start (see stride_of), its
 // position is the frame's + i, its sequence the frame's + i, and the stamp is that of all.
-enum class FrameKind : std::uint8_t { message = 1, packed = 2, aborted = 3 };
+// dead_letter: a message with a DeadLetterTrailer behind its payload.
+enum class FrameKind : std::uint8_t { message = 1, packed = 2, aborted = 3, dead_letter = 4 };
 inline constexpr std::uint32_t kMaxPacked = 63;  // messages of a packed frame; the smallest is 1
 
 // The ring: a frame at position P is committed iff tag == P ^ epoch. Written by its claimer, between claim and tag.
@@ -281,6 +341,8 @@ constexpr std::uint64_t pack_size(std::uint32_t length, std::uint64_t extent_byt
 constexpr std::uint32_t length_of(std::uint64_t size) { return static_cast<std::uint32_t>(size); }
 constexpr std::uint64_t extent_of(std::uint64_t size) { return (size >> 32 & 0xFF'FFFF) * kLine; }
 constexpr FrameKind kind_of(std::uint64_t size) { return static_cast<FrameKind>(size >> 56); }
+constexpr bool has_trailer(std::uint64_t size) { return kind_of(size) == FrameKind::dead_letter; }
+constexpr bool is_message(std::uint64_t size) { return kind_of(size) == FrameKind::message || has_trailer(size); }
 
 inline constexpr std::uint64_t kSequenceMask = (1ULL << 42) - 1;
 inline constexpr std::uint64_t kNextSequence = 1ULL << 22;  // added to an origin; modulo 2^42 by itself
@@ -292,7 +354,7 @@ constexpr std::uint32_t count_of(std::uint64_t origin) { return static_cast<std:
 constexpr std::uint64_t sequence_of(std::uint64_t origin) { return origin / kNextSequence; }
 // How many messages a frame holds.
 constexpr std::uint64_t messages_of(std::uint64_t size, std::uint64_t origin) {
-  return kind_of(size) == FrameKind::message ? 1 : kind_of(size) == FrameKind::packed ? count_of(origin) : 0;
+  return is_message(size) ? 1 : kind_of(size) == FrameKind::packed ? count_of(origin) : 0;
 }
 
 constexpr std::uint64_t align_up(std::uint64_t value, std::uint64_t unit) { return (value + unit - 1) / unit * unit; }
@@ -301,6 +363,18 @@ constexpr std::uint64_t align_up(std::uint64_t value, std::uint64_t unit) { retu
 constexpr std::uint64_t stride_of(std::uint64_t length, std::uint32_t alignment) {
   return (length + alignment - 1) & ~(std::uint64_t{alignment} - 1);
 }
+
+// The ring: where a dead letter comes from. It starts at the next multiple of 8 behind the payload, within the frame; so the
+// payload is what it was. Texts end in NUL, or fill their arrays (reason).
+struct DeadLetterTrailer {
+  std::uint64_t position;  // in the topic where it came from
+  std::uint32_t attempts;
+  std::uint32_t reserved_word;
+  std::array<char, kReasonWords * 8> reason;
+  std::array<char, kNameWords * 8 + 8> group;
+  std::array<char, 256> topic;
+};
+constexpr std::uint64_t trailer_offset(std::uint64_t length) { return align_up(length, 8); }
 constexpr std::uint64_t bit_words(std::uint64_t bits) { return (bits + 63) / 64; }
 
 // What sizes the tables of a topic.
@@ -354,7 +428,8 @@ constexpr std::uint64_t control_bytes(const Limits& limits) {
 static_assert(sizeof(Prefix) == 64 && sizeof(TopicHeader) == 1024 && sizeof(ControlHeader) == 512);
 static_assert(sizeof(TailLine) == 128 && sizeof(OldestLine) == 128 && sizeof(LapMarks) == 64);
 static_assert(sizeof(PublisherSlot) == 256 && sizeof(WaitingLine) == 64 && sizeof(SubscriptionSlot) == 768);
-static_assert(sizeof(GroupHeader) == 256 && sizeof(MemberSlot) == 128 && sizeof(InFlightEntry) == 32);
+static_assert(sizeof(GroupHeader) == 448 && sizeof(MemberSlot) == 256 && sizeof(InFlightEntry) == kLine);
+static_assert(sizeof(DeadLetterTrailer) == 384 && (kMaxMembers & (kMaxMembers - 1)) == 0 && kMaxMembers == 1024);
 static_assert(sizeof(FrameHeader) == kFrameHeader && sizeof(BitWords) == kLine);
 static_assert(offsetof(SubscriptionSlot, cursor) == 128 && offsetof(SubscriptionSlot, doorbell) == 192);
 static_assert(std::atomic<std::uint64_t>::is_always_lock_free && std::atomic<std::uint32_t>::is_always_lock_free);
@@ -365,74 +440,95 @@ constexpr std::uint64_t layout_signature() {
   const auto mix = [&hash](std::uint64_t value) {
     for (int i = 0; i < 8; ++i) hash = (hash ^ (value >> (8 * i) & 0xFF)) * 0x100'0000'01B3;
   };
-  for (const std::uint64_t value : std::initializer_list<std::uint64_t>{std::uint64_t{kLayoutVersion},
-                                                                        kLine,
-                                                                        kFrameHeader,
-                                                                        kEighths,
-                                                                        kPage,
-                                                                        sizeof(TopicHeader),
-                                                                        offsetof(TopicHeader, capacity_bytes),
-                                                                        offsetof(TopicHeader, payload_offset),
-                                                                        offsetof(TopicHeader, exclusive),
-                                                                        offsetof(TopicHeader, type_size),
-                                                                        offsetof(TopicHeader, type_name),
-                                                                        offsetof(TopicHeader, created_ns),
-                                                                        offsetof(TopicHeader, boot_id),
-                                                                        offsetof(TopicHeader, discarded),
-                                                                        kTailOffset,
-                                                                        kOldestOffset,
-                                                                        kMarksOffset,
-                                                                        kPublishersOffset,
-                                                                        sizeof(PublisherSlot),
-                                                                        offsetof(PublisherSlot, record),
-                                                                        offsetof(PublisherSlot, record_extent),
-                                                                        offsetof(PublisherSlot, incarnation),
-                                                                        offsetof(PublisherSlot, sequence),
-                                                                        offsetof(PublisherSlot, bytes),
-                                                                        offsetof(PublisherSlot, state),
-                                                                        offsetof(PublisherSlot, pid),
-                                                                        offsetof(PublisherSlot, name),
-                                                                        sizeof(ControlHeader),
-                                                                        offsetof(ControlHeader, capacity_bytes),
-                                                                        offsetof(ControlHeader, removed),
-                                                                        offsetof(ControlHeader, boot),
-                                                                        offsetof(ControlHeader, bias),
-                                                                        offsetof(TailLine, publishers_used),
-                                                                        offsetof(ControlHeader, subscriptions_used),
-                                                                        offsetof(ControlHeader, had_durable),
-                                                                        kParkedOffset,
-                                                                        sizeof(WaitingLine),
-                                                                        offsetof(WaitingLine, position),
-                                                                        offsetof(WaitingLine, since_ns),
-                                                                        offsetof(WaitingLine, blocker),
-                                                                        offsetof(WaitingLine, doorbell),
-                                                                        offsetof(WaitingLine, waiting),
-                                                                        sizeof(SubscriptionSlot),
-                                                                        offsetof(SubscriptionSlot, incarnation),
-                                                                        offsetof(SubscriptionSlot, max_lag_bytes),
-                                                                        offsetof(SubscriptionSlot, kind),
-                                                                        offsetof(SubscriptionSlot, owned),
-                                                                        offsetof(SubscriptionSlot, wanted),
-                                                                        offsetof(SubscriptionSlot, name),
-                                                                        offsetof(SubscriptionSlot, cursor),
-                                                                        offsetof(SubscriptionSlot, state),
-                                                                        offsetof(SubscriptionSlot, received),
-                                                                        offsetof(SubscriptionSlot, lost),
-                                                                        offsetof(SubscriptionSlot, base),
-                                                                        offsetof(SubscriptionSlot, discarded_from),
-                                                                        offsetof(SubscriptionSlot, discarded_to),
-                                                                        offsetof(SubscriptionSlot, doorbell),
-                                                                        offsetof(SubscriptionSlot, histogram),
-                                                                        sizeof(GroupHeader),
-                                                                        offsetof(GroupHeader, gate),
-                                                                        sizeof(MemberSlot),
-                                                                        offsetof(MemberSlot, doorbell),
-                                                                        sizeof(InFlightEntry),
-                                                                        sizeof(FrameHeader),
-                                                                        offsetof(FrameHeader, tag),
-                                                                        offsetof(FrameHeader, size),
-                                                                        offsetof(FrameHeader, origin),
-                                                                        offsetof(FrameHeader, stamp)})
+  for (const std::uint64_t value :
+       std::initializer_list<std::uint64_t>{std::uint64_t{kLayoutVersion},
+                                            kLine,
+                                            kFrameHeader,
+                                            kEighths,
+                                            kPage,
+                                            sizeof(TopicHeader),
+                                            offsetof(TopicHeader, capacity_bytes),
+                                            offsetof(TopicHeader, payload_offset),
+                                            offsetof(TopicHeader, exclusive),
+                                            offsetof(TopicHeader, type_size),
+                                            offsetof(TopicHeader, type_name),
+                                            offsetof(TopicHeader, created_ns),
+                                            offsetof(TopicHeader, boot_id),
+                                            offsetof(TopicHeader, discarded),
+                                            kTailOffset,
+                                            kOldestOffset,
+                                            kMarksOffset,
+                                            kPublishersOffset,
+                                            sizeof(PublisherSlot),
+                                            offsetof(PublisherSlot, record),
+                                            offsetof(PublisherSlot, record_extent),
+                                            offsetof(PublisherSlot, incarnation),
+                                            offsetof(PublisherSlot, sequence),
+                                            offsetof(PublisherSlot, bytes),
+                                            offsetof(PublisherSlot, state),
+                                            offsetof(PublisherSlot, pid),
+                                            offsetof(PublisherSlot, name),
+                                            sizeof(ControlHeader),
+                                            offsetof(ControlHeader, capacity_bytes),
+                                            offsetof(ControlHeader, removed),
+                                            offsetof(ControlHeader, boot),
+                                            offsetof(ControlHeader, bias),
+                                            offsetof(TailLine, publishers_used),
+                                            offsetof(ControlHeader, subscriptions_used),
+                                            offsetof(ControlHeader, had_durable),
+                                            kParkedOffset,
+                                            sizeof(WaitingLine),
+                                            offsetof(WaitingLine, position),
+                                            offsetof(WaitingLine, since_ns),
+                                            offsetof(WaitingLine, blocker),
+                                            offsetof(WaitingLine, doorbell),
+                                            offsetof(WaitingLine, waiting),
+                                            sizeof(SubscriptionSlot),
+                                            offsetof(SubscriptionSlot, incarnation),
+                                            offsetof(SubscriptionSlot, max_lag_bytes),
+                                            offsetof(SubscriptionSlot, kind),
+                                            offsetof(SubscriptionSlot, owned),
+                                            offsetof(SubscriptionSlot, wanted),
+                                            offsetof(SubscriptionSlot, name),
+                                            offsetof(SubscriptionSlot, cursor),
+                                            offsetof(SubscriptionSlot, state),
+                                            offsetof(SubscriptionSlot, received),
+                                            offsetof(SubscriptionSlot, lost),
+                                            offsetof(SubscriptionSlot, base),
+                                            offsetof(SubscriptionSlot, discarded_from),
+                                            offsetof(SubscriptionSlot, discarded_to),
+                                            offsetof(SubscriptionSlot, doorbell),
+                                            offsetof(SubscriptionSlot, histogram),
+                                            sizeof(GroupHeader),
+                                            offsetof(SubscriptionSlot, group),
+                                            offsetof(GroupHeader, next),
+                                            offsetof(GroupHeader, returns),
+                                            offsetof(GroupHeader, entries_used),
+                                            offsetof(GroupHeader, full),
+                                            offsetof(GroupHeader, max_attempts),
+                                            offsetof(GroupHeader, dead_letter_full),
+                                            offsetof(GroupHeader, retry_delay_ns),
+                                            offsetof(GroupHeader, dead_letter),
+                                            sizeof(MemberSlot),
+                                            offsetof(MemberSlot, incarnation),
+                                            offsetof(MemberSlot, owned),
+                                            offsetof(MemberSlot, name),
+                                            offsetof(MemberSlot, acked),
+                                            offsetof(MemberSlot, doorbell),
+                                            sizeof(InFlightEntry),
+                                            offsetof(InFlightEntry, position),
+                                            offsetof(InFlightEntry, time_ns),
+                                            offsetof(InFlightEntry, reason),
+                                            pack_word({EntryState::held, true, false, 1, 1, 1, 1}),
+                                            sizeof(DeadLetterTrailer),
+                                            offsetof(DeadLetterTrailer, reason),
+                                            offsetof(DeadLetterTrailer, group),
+                                            offsetof(DeadLetterTrailer, topic),
+                                            sizeof(FrameHeader),
+                                            offsetof(FrameHeader, tag),
+                                            offsetof(FrameHeader, size),
+                                            offsetof(FrameHeader, origin),
+                                            offsetof(FrameHeader, stamp)})
     mix(value);
   return hash;
 }

@@ -94,8 +94,9 @@ class RingWriter {
   }
 
   // Makes the open claim's first `length` payload bytes a message. True: somebody sleeps and must be woken.
-  [[nodiscard, gnu::always_inline]] bool commit(std::uint32_t length, std::uint64_t stamp) noexcept {
-    publish_frame(pack_size(length, extent_, FrameKind::message), 0, stamp);
+  [[nodiscard, gnu::always_inline]] bool commit(std::uint32_t length, std::uint64_t stamp,
+                                                FrameKind kind = FrameKind::message) noexcept {
+    publish_frame(pack_size(length, extent_, kind), 0, stamp);
     return count(1, length);
   }
   // Makes it a packed frame: its first `messages`, `length` bytes each and one stride apart. REQUIRES: 1 <= messages <= those
@@ -334,6 +335,27 @@ struct Found {
   std::uint64_t stamp = 0;
 };
 
+// The payload lies in the frame and the whole frame in the double mapping, by the private geometry.
+template <class Memory>
+bool fits(const Memory& memory, std::uint64_t size, std::uint64_t payload_bytes) noexcept {
+  const std::uint64_t extent = extent_of(size);
+  return extent <= memory.max_extent && memory.payload_offset + payload_bytes <= extent;
+}
+// What a copy takes; a dead letter's trailer goes with its payload.
+template <class Memory>
+std::uint64_t payload_bytes(const Memory& memory, std::uint64_t size, std::uint64_t origin) noexcept {
+  if (kind_of(size) == FrameKind::packed)
+    return count_of(origin) * stride_of(length_of(size), memory.payload_alignment);
+  return has_trailer(size) ? trailer_offset(length_of(size)) + sizeof(DeadLetterTrailer) : length_of(size);
+}
+// The header's claims.
+template <class Memory>
+bool plausible(const Memory& memory, std::uint64_t size, std::uint64_t origin) noexcept {
+  return (is_message(size) || kind_of(size) == FrameKind::aborted ||
+          (kind_of(size) == FrameKind::packed && count_of(origin) != 0)) &&
+         fits(memory, size, payload_bytes(memory, size, origin));
+}
+
 // One subscriber's or observer's side of the ring.
 template <class Memory>
 class RingReader {
@@ -364,9 +386,9 @@ class RingReader {
       if (frame.tag.load(std::memory_order_acquire) != (next_ ^ memory_.epoch))
         return index_of(next_) == 0 ? Look::nothing : look_inside(found);
       found.size = frame.size.load(std::memory_order_relaxed);  // ordered by R1
-      if (!fits(found.size, length_of(found.size))) return Look::corrupt;
+      if (!fits(memory_, found.size, length_of(found.size))) return Look::corrupt;
       found.next = next_ + extent_of(found.size);
-      if (kind_of(found.size) == FrameKind::message) {
+      if (is_message(found.size)) {
         found.payload = memory_.bytes_at(next_) + memory_.payload_offset;
         found.length = length_of(found.size);
         found.position = next_;
@@ -396,10 +418,10 @@ class RingReader {
       found.size = Memory::peek(frame.size);      // good only if the check below says so
       found.origin = Memory::peek(frame.origin);  // as above
       found.stamp = Memory::peek(frame.stamp);    // as above
-      const bool whole = plausible(found.size, found.origin);
+      const bool whole = plausible(memory_, found.size, found.origin);
       if (whole && kind_of(found.size) != FrameKind::aborted)
         Memory::racy_copy(buffer, memory_.bytes_at(start) + memory_.payload_offset,
-                          payload_bytes(found.size, found.origin));
+                          payload_bytes(memory_, found.size, found.origin));
       Memory::acquire_fence();  // R2: pairs with S5: if any byte read was newer, oldest has passed this place
       if (overtaken()) return Look::gap;
       if (!whole) return Look::corrupt;
@@ -410,7 +432,7 @@ class RingReader {
       found.next = next_ + extent_of(found.size);
       passed += extent_of(found.size);
       next_ = found.next;
-      if (kind_of(found.size) == FrameKind::message) {
+      if (is_message(found.size)) {
         found.payload = buffer;
         found.length = length_of(found.size);
         return Look::message;
@@ -434,24 +456,8 @@ class RingReader {
     std::uint64_t stamp = 0;
   };
 
-  // The payload lies in the frame and the whole frame in the double mapping, by the private geometry.
-  [[nodiscard]] bool fits(std::uint64_t size, std::uint64_t payload_bytes) const noexcept {
-    const std::uint64_t extent = extent_of(size);
-    return extent <= memory_.max_extent && memory_.payload_offset + payload_bytes <= extent;
-  }
-  [[nodiscard]] std::uint64_t payload_bytes(std::uint64_t size, std::uint64_t origin) const noexcept {
-    return kind_of(size) == FrameKind::packed ? count_of(origin) * stride_of(length_of(size), memory_.payload_alignment)
-                                              : length_of(size);
-  }
-  // The header's claims.
-  [[nodiscard]] bool plausible(std::uint64_t size, std::uint64_t origin) const noexcept {
-    const FrameKind kind = kind_of(size);
-    return (kind == FrameKind::message || kind == FrameKind::aborted ||
-            (kind == FrameKind::packed && count_of(origin) != 0)) &&
-           fits(size, payload_bytes(size, origin));
-  }
   // Ready to hand the messages of the packed frame at next_ out, from next_'s index on. `payload`: where the first one lies.
-  // False: it has no such message. REQUIRES: plausible(size, origin).
+  // False: it has no such message. REQUIRES: plausible.
   [[nodiscard]] bool open_packed(std::uint64_t size, std::uint64_t origin, std::uint64_t stamp,
                                  const std::byte* payload) noexcept {
     const std::uint64_t index = index_of(next_);
@@ -497,7 +503,7 @@ class RingReader {
     const std::uint64_t size = frame.size.load(std::memory_order_relaxed);      // ordered by R6
     const std::uint64_t origin = frame.origin.load(std::memory_order_relaxed);  // as above
     const std::uint64_t stamp = frame.stamp.load(std::memory_order_relaxed);    // as above
-    return kind_of(size) == FrameKind::packed && plausible(size, origin) &&
+    return kind_of(size) == FrameKind::packed && plausible(memory_, size, origin) &&
                    open_packed(size, origin, stamp, memory_.bytes_at(start) + memory_.payload_offset)
                ? Look::message
                : Look::corrupt;

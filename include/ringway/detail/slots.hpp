@@ -34,6 +34,9 @@ struct SegmentMemory {
   std::uint32_t eighth_shift = 0;  // position >> eighth_shift numbers the eighths
   std::uint32_t max_publishers = 0;
   std::uint32_t max_subscriptions = 0;
+  std::uint32_t max_groups = 0;
+  std::uint32_t max_members = 0;    // a group
+  std::uint32_t max_in_flight = 0;  // a group
   bool exclusive = false;
   bool stamped = false;
   // Addresses in this process.
@@ -47,6 +50,8 @@ struct SegmentMemory {
   std::atomic<std::uint64_t>* waiting = nullptr;
   WaitingLine* waiting_lines = nullptr;
   SubscriptionSlot* subscriptions = nullptr;
+  std::byte* groups = nullptr;
+  std::uint64_t group_bytes = 0;
 
   [[nodiscard]] std::atomic<std::uint64_t>& bias() const { return control->bias; }
   [[nodiscard]] std::atomic<std::uint64_t>& tail() const { return tail_line->tail; }
@@ -54,6 +59,20 @@ struct SegmentMemory {
   [[nodiscard]] std::atomic<std::uint64_t>& mark(std::uint64_t eighth) const { return marks->mark[eighth % kEighths]; }
   [[nodiscard]] PublisherSlot& publisher(std::uint32_t slot) const { return publishers[slot]; }
   [[nodiscard]] SubscriptionSlot& subscription(std::uint32_t slot) const { return subscriptions[slot]; }
+  [[nodiscard]] GroupHeader& group(std::uint32_t index) const {
+    return *reinterpret_cast<GroupHeader*>(groups + index * group_bytes);
+  }
+  [[nodiscard]] MemberSlot& member(std::uint32_t group, std::uint32_t slot) const {
+    return reinterpret_cast<MemberSlot*>(groups + group * group_bytes + sizeof(GroupHeader))[slot];
+  }
+  [[nodiscard]] InFlightEntry& entry(std::uint32_t group, std::uint32_t index) const {
+    return reinterpret_cast<InFlightEntry*>(groups + group * group_bytes + sizeof(GroupHeader) +
+                                            max_members * sizeof(MemberSlot))[index];
+  }
+  // The parked bits of a group's members: behind those of the subscriptions.
+  [[nodiscard]] std::atomic<std::uint64_t>* member_bits(std::uint32_t group) const {
+    return parked + bit_words(max_subscriptions) + group * bit_words(max_members);
+  }
   [[nodiscard]] WaitingLine& waiting_line(std::uint32_t publisher) const { return waiting_lines[publisher]; }
   // Low bits, which only a faulty process can have set, are taken off: no header is ever read unaligned.
   [[nodiscard]] std::byte* bytes_at(std::uint64_t position) const { return ring + (position & (capacity - kLine)); }
@@ -84,6 +103,8 @@ struct SegmentMemory {
   __attribute__((no_sanitize("thread"), noinline)) static std::uint64_t peek(const std::atomic<std::uint64_t>& word) {
     return *reinterpret_cast<const volatile std::uint64_t*>(&word);
   }
+  // A tag that was peeked at, and whose frame cannot be overtaken any more.
+  static void see(const std::atomic<std::uint64_t>& tag) { static_cast<void>(tag.load(std::memory_order_acquire)); }
   static void full_fence() {
     static std::atomic<std::uint32_t> fence{0};
     fence.fetch_add(1, std::memory_order_seq_cst);
@@ -93,6 +114,7 @@ struct SegmentMemory {
 #else
   // acquire: at a tag it pairs with W4; elsewhere it costs nothing more.
   static std::uint64_t peek(const std::atomic<std::uint64_t>& word) { return word.load(std::memory_order_acquire); }
+  static void see(const std::atomic<std::uint64_t>&) {}
   static void full_fence() { std::atomic_thread_fence(std::memory_order_seq_cst); }
   static void acquire_fence() { std::atomic_thread_fence(std::memory_order_acquire); }
   static void release_fence() { std::atomic_thread_fence(std::memory_order_release); }

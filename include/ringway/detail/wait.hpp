@@ -164,6 +164,35 @@ auto waiting_bed(const Memory& memory, std::uint32_t publisher) noexcept {
   return Bed{&memory.waiting[publisher / 64], 1ULL << (publisher % 64), &memory.waiting_line(publisher).doorbell};
 }
 
+// A member sleeps on its own bell. Beside its own bit it sets that of the group's row, so that publishers look at one word
+// for all; it leaves that one set.
+template <class Memory>
+auto member_bed(const Memory& memory, std::uint32_t group, std::uint32_t member) noexcept {
+  return Bed{&memory.member_bits(group)[member / 64], 1ULL << (member % 64), &memory.member(group, member).doorbell};
+}
+
+// As Bed::announce. seq_cst B13 and the fence: pair with B12 and with the waker's fence (W10). The bias is armed behind the
+// row's bit, which is what disarming looks at.
+template <class Memory>
+[[nodiscard]] std::uint32_t announce_member(const Memory& memory, std::uint32_t row, std::uint32_t group,
+                                            std::uint32_t member) noexcept {
+  const std::uint32_t seen = member_bed(memory, group, member).announce(memory, Waker::release);
+  memory.parked[row / 64].fetch_or(1ULL << (row % 64), std::memory_order_seq_cst);
+  arm(memory);
+  Memory::full_fence();  // B13
+  return seen;
+}
+
+// True if a member of the group sleeps. relaxed: where it must not be missed, the caller fences first.
+template <class Memory>
+bool any_member_parked(const Memory& memory, std::uint32_t group) noexcept {
+  const auto* bits = memory.member_bits(group);
+  std::uint64_t any = bits[0].load(std::memory_order_relaxed);
+  for (std::uint64_t word = 1; word * 64 < memory.max_members; ++word)
+    any |= bits[word].load(std::memory_order_relaxed);
+  return any != 0;
+}
+
 // True if somebody sleeps for messages. relaxed: the caller's full fence (W8) orders it after the tag.
 template <class Memory>
 bool anyone_parked(const Memory& memory) noexcept {
@@ -194,11 +223,57 @@ void disarm(const Memory& memory) noexcept {
   memory.bias().compare_exchange_strong(word, disarmed, std::memory_order_relaxed, std::memory_order_relaxed);
 }
 
-// Wakes every parked subscriber. acq_rel B4: whoever clears a bit, and only it, rings that bell.
+// Wakes one parked member of the group in that row; true: one was woken. acq_rel B11: as B4. When it was the last, the row's
+// bit goes; a member that lies down sets its own bit first, so that of the two one sees the other: fence B12, and the
+// member's announce (B3). Death on the way: the others look at their backstops.
+template <class Memory>
+bool wake_member(const Memory& memory, std::uint32_t row) noexcept {
+  const std::uint32_t group = memory.subscription(row).group.load(std::memory_order_relaxed);  // written before any bit
+  if (group >= memory.max_groups) return false;
+  auto* bits = memory.member_bits(group);
+  const std::uint64_t turn =
+      memory.group(group).next.load(std::memory_order_relaxed) / kLine % 64;  // not always the same
+  bool rung = false;
+  for (std::uint32_t word = 0; word * 64 < memory.max_members; ++word) {
+    std::uint64_t parked = bits[word].load(std::memory_order_relaxed);  // B11 decides
+    while (parked != 0) {
+      if (rung) return true;  // others sleep yet
+      const std::uint64_t later = parked & ~0ULL << turn;
+      const int at = std::countr_zero(later != 0 ? later : parked);
+      parked &= ~(1ULL << at);
+      const std::uint32_t member = word * 64 + static_cast<std::uint32_t>(at);
+      if ((bits[word].fetch_and(~(1ULL << at), std::memory_order_acq_rel) >> at & 1) == 0) continue;
+      if (member < memory.max_members) ring_doorbell(memory.member(group, member).doorbell);
+      rung = true;
+    }
+  }
+  const std::uint64_t own = 1ULL << (row % 64);
+  if ((memory.parked[row / 64].load(std::memory_order_relaxed) & own) == 0) return rung;  // gone already
+  memory.parked[row / 64].fetch_and(~own, std::memory_order_relaxed);                     // B12 orders it
+  // B12: between the row's bit and the look at the members'.
+  Memory::full_fence();
+  if (any_member_parked(memory, group)) {  // none is missed
+    memory.parked[row / 64].fetch_or(own, std::memory_order_relaxed);
+    arm(memory);  // it may have been disarmed meanwhile
+  }
+  return rung;
+}
+
+// Wakes every parked subscriber, and one member of each group that sleeps. acq_rel B4: whoever clears a bit, and only it,
+// rings that bell.
 template <class Memory>
 void wake_parked(const Memory& memory) noexcept {
   for (std::uint32_t word = 0; word * 64 < memory.max_subscriptions; ++word) {
-    const std::uint64_t chosen = memory.parked[word].load(std::memory_order_relaxed);  // B4 decides
+    std::uint64_t chosen = memory.parked[word].load(std::memory_order_relaxed);  // B4 decides
+    for (std::uint64_t bits = chosen; bits != 0; bits &= bits - 1) {
+      const std::uint32_t slot = word * 64 + static_cast<std::uint32_t>(std::countr_zero(bits));
+      // relaxed: the kind was there before its owner's, or its member's, first bit.
+      if (slot >= memory.max_subscriptions ||
+          memory.subscription(slot).kind.load(std::memory_order_relaxed) != SubscriptionKind::group)
+        continue;
+      wake_member(memory, slot);
+      chosen &= ~(bits & -bits);
+    }
     if (chosen == 0) continue;
     std::uint64_t cleared = memory.parked[word].fetch_and(~chosen, std::memory_order_acq_rel) & chosen;
     for (; cleared != 0; cleared &= cleared - 1) {
