@@ -13,6 +13,7 @@ namespace {
 
 constexpr std::uint32_t kLookAfter = 64;  // tries that meet the same untagged frame before its claimer is looked at
 constexpr std::uint32_t kSpinsPerLook = 1024;
+constexpr std::uint32_t kSpinsPerFence = 64;  // a message that comes sooner is not held up by a fence
 constexpr std::uint32_t kEagerSpins = 1000;
 
 Code fail(ReaderCore& core, Code code) noexcept {
@@ -149,16 +150,20 @@ void between_looks() noexcept {
   SegmentMemory::pause();
 }
 
+// Wakes the publishers that wait for this subscription and did not see its last release.
+void wake_held_back(const ReaderCore& core) noexcept {
+  if (core.slot == kNoBlocker) return;
+  const SegmentMemory& memory = core.ring.memory();
+  SegmentMemory::full_fence();  // R5: between the cursor's store and this look; pairs with the waiter's announce (B3)
+  if (anyone_waiting(memory))
+    wake_waiting(memory, core.slot,
+                 memory.subscription(core.slot).cursor.load(std::memory_order_relaxed));  // own word
+}
+
 // One wait: a spin (the first time, or if that is the strategy), then a sleep of at most a backstop. ok: look again.
 Code wait_for_message(ReaderCore& core, std::int64_t deadline, bool first) noexcept {
   ReaderAttachment& attachment = *core.attachment;
   const SegmentMemory& memory = core.ring.memory();
-  if (core.slot != kNoBlocker) {
-    SegmentMemory::full_fence();  // R5: between the cursor's store and this look; pairs with the waiter's announce (B3)
-    if (anyone_waiting(memory))
-      wake_waiting(memory, core.slot,
-                   memory.subscription(core.slot).cursor.load(std::memory_order_relaxed));  // own word
-  }
   const std::uint32_t all = first || attachment.wait == Wait::spin ? spins(attachment.wait) : 0;
   for (std::uint32_t spin = 1; spin <= all; ++spin) {
     __builtin_prefetch(memory.bytes_at(core.ring.next() + kLine));  // most frames' second line: both come at once
@@ -167,11 +172,13 @@ Code wait_for_message(ReaderCore& core, std::int64_t deadline, bool first) noexc
       between_looks();
     else
       SegmentMemory::pause();
+    if (spin == kSpinsPerFence) wake_held_back(core);
     if (spin % kSpinsPerLook != 0) continue;  // not at the first: tail's line is the publishers'
     const Code claimer = look_at_claimer(core);
     if (claimer != Code::would_block) return claimer;
     if (attachment.bus->interrupted() || monotonic_ns() >= deadline) break;
   }
+  wake_held_back(core);
   const std::int64_t now = monotonic_ns();
   if (something(core)) return Code::ok;
   if (attachment.bus->interrupted()) return Code::interrupted;
