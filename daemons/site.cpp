@@ -73,13 +73,14 @@ Site::Site(HttpServer& server, const Monitor& monitor, const Metrics& metrics) :
     if (response.content_length_ == 0 && response.body.empty() && response.status == 404)
       refuse(response, 404, "there is no " + request.path + "; see docs/monitor.md, or start at /");
   });
-  server.set_exception_handler([](const httplib::Request&, httplib::Response& response, std::exception_ptr failure) {
-    try {
-      std::rethrow_exception(failure);
-    } catch (const std::exception& error) {
-      refuse(response, 500, error.what());
-    }
-  });
+  server.set_exception_handler(
+      [](const httplib::Request&, httplib::Response& response, const std::exception_ptr& failure) {
+        try {
+          std::rethrow_exception(failure);
+        } catch (const std::exception& error) {
+          refuse(response, 500, error.what());
+        }
+      });
   for (const Asset& asset : assets()) {
     server.Get(asset.path, [&asset](const httplib::Request&, httplib::Response& response) {
       response.set_content_provider(asset.bytes.size(), asset.type,
