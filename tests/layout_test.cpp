@@ -479,13 +479,14 @@ class HeaderTest : public testing::Test {
   }
 
   // Opens it as a subscriber, an observer, a publisher and `info`, and uses what is open. The error that the first of
-  // them met; the others must agree.
-  Thrown open_all(bool publisher_may_differ = false) const {
+  // them met; the others must agree, but for those who only look at a copy whose halves name other files.
+  Thrown open_all(bool publisher_may_differ = false, bool is_copy = false) const {
     const Bus bus = Bus::at(scratch_.path().string());
     std::optional<ringway::Subscriber> kept;  // should the topic be a temporary one now
     Thrown first = thrown([&] { return (kept = bus.subscriber("t", {.if_missing = IfMissing::fail}), 0); });
-    EXPECT_EQ(thrown([&] { return bus.observer("t"); }).code, first.code);
-    EXPECT_EQ(thrown([&] { return bus.topic("t"); }).code, first.code);
+    const Code looking = is_copy ? Code::ok : first.code;
+    EXPECT_EQ(thrown([&] { return bus.observer("t"); }).code, looking);
+    EXPECT_EQ(thrown([&] { return bus.topic("t"); }).code, looking);
     const Thrown publisher = thrown([&] { return bus.publisher("t"); });
     EXPECT_TRUE(publisher_may_differ || publisher.code == first.code) << publisher.text;
     if (first.code == Code::ok && publisher.code == Code::ok) use(bus, *kept);
@@ -517,7 +518,7 @@ struct FlipTest : HeaderTest {
     for (std::size_t bit = offset * 8; bit < (offset + bytes) * 8; bit += step) {
       SCOPED_TRACE(testing::Message() << half << ": " << what << ", bit " << bit - offset * 8);
       flip(half, bit);
-      const Thrown error = open_all(true);
+      const Thrown error = open_all(true, half == "data" && offset == offsetof(Prefix, control_inode));
       EXPECT_TRUE(expected != Outcome::refused || error.code != Code::ok);
       EXPECT_TRUE(expected != Outcome::works || error.code == Code::ok) << error.text;
       EXPECT_TRUE(error.code == Code::ok || error.code == Code::corrupt || error.code == Code::mismatch ||

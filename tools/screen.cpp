@@ -102,9 +102,10 @@ std::string title(const View& view, const Choice& choice) {
     messages += rates.published.messages;
     bytes += rates.published.bytes;
   }
-  return fmt::format("ringway top  {}  {}  {} msg/s  {}/s{}", view.directory(),
+  // The directory last: of a long line the end is cut off.
+  return fmt::format("ringway top{}  {}  {} msg/s  {}/s  {}", choice.paused ? "  PAUSED" : "",
                      count_text(view.topics().size(), "topic"), short_number(messages), short_bytes(bytes),
-                     choice.paused ? "  PAUSED" : "");
+                     view.directory());
 }
 
 // In as many lines as it takes.
