@@ -59,9 +59,9 @@ MUTANTS = [
         ("      row.record.store(position | kRecordStanding, std::memory_order_release);",
          "      if (retries == 0) row.record.store(position | kRecordStanding, std::memory_order_release);")]),
     ("record-gone-before-the-tag", "commit", RING, [(
-        "    publish_frame(pack_size(length, extent_, FrameKind::message), 0, stamp);",
+        "    publish_frame(pack_size(length, extent_, kind), 0, stamp);",
         "    memory_.publisher(slot_).record.store(kNoRecord, std::memory_order_release);\n"
-        "    publish_frame(pack_size(length, extent_, FrameKind::message), 0, stamp);")]),
+        "    publish_frame(pack_size(length, extent_, kind), 0, stamp);")]),
     ("record-gone-before-the-tag-of-an-abort", "abort", RING, [(
         "    publish_frame(pack_size(0, extent_, FrameKind::aborted), 0, 0);",
         "    memory_.publisher(slot_).record.store(kNoRecord, std::memory_order_release);\n"
@@ -71,9 +71,9 @@ MUTANTS = [
         "  frame.tag.store(position ^ memory.epoch, std::memory_order_seq_cst);\n"
         "  frame.size.store(size, std::memory_order_relaxed);")]),
     ("counter-before-the-tag", "publish", RING, [(
-        "    publish_frame(pack_size(length, extent_, FrameKind::message), 0, stamp);",
+        "    publish_frame(pack_size(length, extent_, kind), 0, stamp);",
         "    memory_.publisher(slot_).sequence.store(sequence_ + 1, std::memory_order_seq_cst);\n"
-        "    publish_frame(pack_size(length, extent_, FrameKind::message), 0, stamp);")]),
+        "    publish_frame(pack_size(length, extent_, kind), 0, stamp);")]),
     # Of packed frames.
     ("run-before-its-copy", "publish-all", "lib/publisher.cpp", [(
         "    fill_packed(core, from + done * bytes_each, some, bytes_each);\n", ""),
@@ -93,9 +93,9 @@ MUTANTS = [
         "    found.next = packed_.end;\n    next_ = last ? packed_.end : next_ + 1;")]),
     # Of an exclusive one.
     ("tail-before-the-tag", "publish", RING, [(
-        "    publish_frame(pack_size(length, extent_, FrameKind::message), 0, stamp);",
+        "    publish_frame(pack_size(length, extent_, kind), 0, stamp);",
         "    if (memory_.exclusive) memory_.tail().store(position_ + extent_, std::memory_order_seq_cst);\n"
-        "    publish_frame(pack_size(length, extent_, FrameKind::message), 0, stamp);")]),
+        "    publish_frame(pack_size(length, extent_, kind), 0, stamp);")]),
     ("exclusive-goes-on-at-tail", "publish", "lib/attachment.cpp", [(
         "memory.exclusive ? settle_exclusive(memory) : memory.tail().load(std::memory_order_acquire);",
         "memory.tail().load(std::memory_order_acquire);")]),

@@ -203,7 +203,8 @@ inline constexpr std::size_t kHistogramBuckets = 64;
 constexpr std::size_t histogram_bucket(std::uint64_t ns) {
   if (ns < 64) return 0;
   const auto octave = static_cast<std::size_t>(std::bit_width(ns)) - 1;
-  return std::min((octave - 6) * 2 + 1 + (ns >> (octave - 1) & 1), kHistogramBuckets - 1);
+  const auto half = static_cast<std::size_t>(ns >> (octave - 1) & 1);
+  return std::min((octave - 6) * 2 + 1 + half, kHistogramBuckets - 1);
 }
 constexpr std::uint64_t histogram_bucket_start(std::size_t bucket) {  // ns
   return bucket == 0 ? 0 : (2 + (bucket - 1) % 2) << (5 + (bucket - 1) / 2);
