@@ -35,12 +35,17 @@ int main() {
   const auto bus = ringway::Bus::temporary();
   bus.create_group("pictures", "resizers");
   auto done = bus.subscriber("resized");
-  for (const bool crashes : {false, false, true})
+  const auto start = [&bus](bool crashes) {
     if (::fork() == 0) std::_Exit(work(ringway::Bus::at(bus.directory()), crashes));
-
+  };
+  start(true);  // alone at first, so that it does get a job
   auto out = bus.publisher("pictures");
   for (int i = 0; i < kJobs; ++i)
     if (!out.publish("picture " + std::to_string(i))) return 1;
+  int status = 0;
+  ::wait(&status);
+  start(false);
+  start(false);
   int count = 0;
   int again = 0;
   while (count < kJobs) {
@@ -56,7 +61,7 @@ int main() {
 
   for (int i = 0; i < 2; ++i)
     if (!out.publish("end")) return 1;
-  int crashed = 0;
-  for (int status = 0; ::wait(&status) > 0;) crashed += WIFSIGNALED(status) ? 1 : 0;
+  int crashed = WIFSIGNALED(status) ? 1 : 0;
+  while (::wait(&status) > 0) crashed += WIFSIGNALED(status) ? 1 : 0;
   std::cout << crashed << " worker crashed\n";
 }
