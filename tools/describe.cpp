@@ -51,10 +51,11 @@ std::string subscription_table(const TopicInfo& topic) {
   std::string text = table.text();
   for (const auto& subscription : topic.subscriptions) {
     if (!subscription.group) continue;
-    text += fmt::format(
-        "\ngroup        {}: {} held (the oldest since {}), {} to be retried, {} redelivered, {} dead-lettered\n",
-        subscription.name, subscription.held, oldest_held_text(subscription, monotonic_now()), subscription.returned,
-        subscription.redelivered, subscription.dead_lettered);
+    const std::string since =
+        subscription.held == 0 ? "" : " (the oldest since " + oldest_held_text(subscription, monotonic_now()) + ")";
+    text += fmt::format("\ngroup        {}: {} held{}, {} to be retried, {} redelivered, {} dead-lettered\n",
+                        subscription.name, subscription.held, since, subscription.returned, subscription.redelivered,
+                        subscription.dead_lettered);
     for (const std::string& member : subscription.members) text += "  " + member + '\n';
   }
   return text;
