@@ -195,6 +195,7 @@ def TheBusIsOnlyRead():
 def MessagesFlowWhileItIsStoppedAndWhenItIsKilled():
     with Scene() as scene:
         scene.ringway("create", "orders", "--capacity", "32KiB")
+        scene.ringway("subscription", "create", "orders", "billing")  # whoever starts first, nothing is overtaken
         for what in (signal.SIGSTOP, signal.SIGKILL):
             monitor = scene.monitor()
             hammering = threading.Event()

@@ -183,7 +183,9 @@ class RingWriter {
     closed(true);
     // W8: between the tag and the look at the bits; pairs with the sleeper's heavy fence (B8): either the sleeper sees the tag,
     // or this load sees that it has armed. Death after it: the sleeper's backstop.
-    Memory::compiler_fence();
+    // An exclusive publisher of frames of several lines, which nothing else slows down, would run into a reader that is just
+    // behind it: where the cores are far apart each line would then be fetched twice (bench/NOTES.md).
+    Memory::commit_fence(memory_.exclusive && extent_ > kLine);
     if (((memory_.bias().load(std::memory_order_relaxed) | heed_) & (kArmed | kAlways)) == 0) [[likely]]
       return false;
     return look_for_sleepers();
