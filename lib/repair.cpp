@@ -108,7 +108,7 @@ Ruling resolve_frame(const SegmentMemory& memory, std::uint64_t position, Prober
     if (record != kNoRecord && position_of(record) == position && is_dead(slot) && settle_record(memory, slot))
       settled[slot / 64] |= 1ULL << (slot % 64);
   }
-  SegmentMemory::full_fence();  // as W8
+  SegmentMemory::full_fence();  // as W10
   wake_parked(memory);
   if (!anyone_waiting(memory)) return ruling;
   for (std::uint32_t slot = 0; slot < used; ++slot)

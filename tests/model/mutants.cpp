@@ -110,7 +110,7 @@ constexpr Site kAll[] = {
     {"settle oldest", "lib/repair.cpp", "before(position, memory.oldest().load(std::memory_order_acquire));"},
     {"settle none", "lib/repair.cpp", "row.record.store(kNoRecord, std::memory_order_release);"},
     {"resolve record", "lib/repair.cpp", "memory.publisher(slot).record.load(std::memory_order_acquire);"},
-    {"resolve fence", "lib/repair.cpp", "SegmentMemory::full_fence();  // as W8"},
+    {"resolve fence", "lib/repair.cpp", "SegmentMemory::full_fence();  // as W10"},
     {"walk tail", "lib/repair.cpp", "const std::uint64_t tail = memory.tail().load(std::memory_order_acquire);"},
     {"walk store", "lib/repair.cpp", "memory.tail().store(next, std::memory_order_release);"},
     {"claimer tail", "lib/reader.cpp",

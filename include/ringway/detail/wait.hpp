@@ -138,7 +138,7 @@ struct Bed {
   Bell* doorbell;
 
   // Announces the sleep; the caller must look once more before `sleep`. acquire B2: pairs with B1. seq_cst B3 and the
-  // fence: pair with the waker's fence (W8, R5). A death afterwards leaves the bit, which the next wake clears.
+  // fence: pair with the waker's fence (W10, R5). A death afterwards leaves the bit, which the next wake clears.
   template <class Memory>
   [[nodiscard]] std::uint32_t announce(const Memory& memory, Waker waker) const noexcept {
     const std::uint32_t seen = doorbell->load(std::memory_order_acquire);
@@ -193,7 +193,7 @@ bool any_member_parked(const Memory& memory, std::uint32_t group) noexcept {
   return any != 0;
 }
 
-// True if somebody sleeps for messages. relaxed: the caller's full fence (W8) orders it after the tag.
+// True if somebody sleeps for messages. relaxed: the caller's full fence (W10) orders it after the tag.
 template <class Memory>
 bool anyone_parked(const Memory& memory) noexcept {
   std::uint64_t any = memory.parked[0].load(std::memory_order_relaxed);
