@@ -56,7 +56,7 @@ std::uint64_t random_scratch_byte() noexcept {
 }
 
 Error lock_error(const std::string& path, int error) {
-  if (error == EINVAL || error == ENOSYS || error == EOPNOTSUPP || error == EPERM)
+  if (error == EINVAL || error == ENOSYS || error == EOPNOTSUPP || error == EPERM || error == ENOLCK)
     return {Code::unsupported,
             {},
             path + ": the kernel refuses open-file-description locks here (" + std::strerror(error) +

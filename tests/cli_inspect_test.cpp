@@ -21,14 +21,7 @@ using ringway_test::OpenFile;
 using ringway_test::Output;
 using ringway_test::Pipe;
 
-class InspectTest : public ringway_test::ToolTest {
- protected:
-  json listing(const Words& words) const {
-    const Output output = tool(words);
-    EXPECT_EQ(output.status, 0) << output.err;
-    return json::parse(output.out);
-  }
-};
+class InspectTest : public ringway_test::ToolTest {};
 
 TEST_F(InspectTest, ListingsOfAnEmptyBusAreEmpty) {
   EXPECT_EQ(tool({"ls"}).status, 0);

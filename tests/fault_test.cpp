@@ -291,7 +291,7 @@ TEST(LocksTest, AKernelThatRefusesThemIsToldWithTheReason) {
   const ScratchDir scratch;
   const Bus bus = Bus::at(scratch.path().string());
   create(bus);
-  for (const int error : {EINVAL, ENOSYS, EPERM, EOPNOTSUPP}) {
+  for (const int error : {EINVAL, ENOSYS, EPERM, EOPNOTSUPP, ENOLCK}) {
     Outcome outcome;
     for (std::size_t call = 1; call < 100 && outcome.code != Code::unsupported; ++call) {
       faults.arm(call, error);

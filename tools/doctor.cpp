@@ -3,6 +3,7 @@
 // What can be tried is tried, in the bus directory itself; what only configuration tells is read below --root.
 #include <fmt/format.h>
 #include <pwd.h>
+#include <sched.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/statvfs.h>
@@ -10,6 +11,8 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <cerrno>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
@@ -46,10 +49,36 @@ class Examination {
   // A check that found nothing is shown, too; `note` without a next step means that all is well.
   void fine(std::string id, std::string text) { say(std::move(id), Severity::note, std::move(text)); }
 
-  std::string read(const std::string& path) const {
+  // A file of configuration; empty if it is not there.
+  std::string read(const std::string& path) {
+    errno = 0;
+    std::ifstream file(root_ + path);
+    if (!file && errno != ENOENT && errno != ENOTDIR) unreadable(path, std::strerror(errno));
     std::ostringstream text;
-    text << std::ifstream(root_ + path).rdbuf();
+    text << file.rdbuf();
     return text.str();
+  }
+
+  // Those in a directory, by their paths below the root and in the order of their names.
+  std::vector<std::string> files_in(const std::string& directory) {
+    std::vector<std::string> files;
+    std::error_code error;
+    for (fs::directory_iterator entry(root_ + directory, error), end; !error && entry != end; entry.increment(error))
+      files.push_back(directory + "/" + entry->path().filename().string());
+    if (error && error != std::errc::no_such_file_or_directory && error != std::errc::not_a_directory)
+      unreadable(directory, error.message());
+    std::sort(files.begin(), files.end());
+    return files;
+  }
+
+  bool exists(const std::string& path) const {
+    std::error_code unknown;
+    return fs::exists(root_ + path, unknown);
+  }
+
+  void unreadable(const std::string& path, const std::string& why) {
+    say("unread", Severity::warning, fmt::format("{} was not looked at: {}", root_ + path, why),
+        "run this as a user who may read it");
   }
 
   void size() {
@@ -107,9 +136,10 @@ class Examination {
     else
       say("kernel", Severity::problem, fmt::format("Linux {} has no MADV_WIPEONFORK", release),
           "use Linux 4.14 or later");
-    if (::sysconf(_SC_NPROCESSORS_ONLN) == 1)
-      say("cores", Severity::note, "one core: nobody spins, each message costs a switch",
-          "nothing, if that is fast enough");
+    cpu_set_t cores;
+    if (::sched_getaffinity(0, sizeof cores, &cores) == 0 && CPU_COUNT(&cores) == 1)
+      say("cores", Severity::note, "one core: who waits cannot spin, each message costs a switch",
+          "nothing, if that is fast enough; else allow it two: `taskset`, `docker run --cpuset-cpus`");
   }
 
   void limits() {
@@ -140,21 +170,22 @@ class Examination {
   void logout() {
     const passwd* user = ::getpwuid(::geteuid());
     const std::string name = user != nullptr ? user->pw_name : "";
-    if (!fs::exists(root_ + "/run/systemd/system") || fs::exists(root_ + "/var/lib/systemd/linger/" + name)) {
+    if (!exists("/run/systemd/system") || exists("/var/lib/systemd/linger/" + name)) {
       fine("removeipc", "nothing removes a user's files at logout");
       return;
     }
-    std::vector<fs::path> files;
+    std::vector<std::string> files;
     for (const char* directory :
          {"/usr/lib/systemd/logind.conf.d", "/etc/systemd/logind.conf.d", "/run/systemd/logind.conf.d"})
-      if (std::error_code none; fs::is_directory(root_ + directory, none))
-        for (const auto& entry : fs::directory_iterator(root_ + directory))
-          if (entry.path().extension() == ".conf") files.push_back(entry.path());
-    std::sort(files.begin(), files.end(), [](const auto& a, const auto& b) { return a.filename() < b.filename(); });
-    files.insert(files.begin(), root_ + "/etc/systemd/logind.conf");
+      for (std::string& file : files_in(directory))
+        if (file.ends_with(".conf")) files.push_back(std::move(file));
+    std::sort(files.begin(), files.end(), [](const auto& a, const auto& b) {
+      return fs::path(a).filename() < fs::path(b).filename();  // whatever the directory
+    });
+    files.insert(files.begin(), "/etc/systemd/logind.conf");
     std::string value = "yes";  // what systemd does unless told otherwise; the last file wins
-    for (const fs::path& file : files) {
-      std::ifstream lines(file);
+    for (const std::string& file : files) {
+      std::istringstream lines(read(file));
       for (std::string line; std::getline(lines, line);)
         if (line.starts_with("RemoveIPC=")) value = line.substr(10);
     }
@@ -173,10 +204,8 @@ class Examination {
   void cleaners() {
     bool found = false;
     for (const char* directory : {"/usr/lib/tmpfiles.d", "/etc/tmpfiles.d", "/run/tmpfiles.d"}) {
-      std::error_code none;
-      if (!fs::is_directory(root_ + directory, none)) continue;
-      for (const auto& entry : fs::directory_iterator(root_ + directory)) {
-        std::ifstream lines(entry.path());
+      for (const std::string& file : files_in(directory)) {
+        std::istringstream lines(read(file));
         for (std::string line; std::getline(lines, line);) {
           std::istringstream words(line);
           std::string type, path, mode, user, group, age;
@@ -186,7 +215,7 @@ class Examination {
           if (!(bus_.directory() + "/").starts_with(path + "/")) continue;
           found = true;
           say("cleaner", Severity::warning,
-              fmt::format("{} deletes what is older than {} below {}", entry.path().string(), age, path),
+              fmt::format("{} deletes what is older than {} below {}", root_ + file, age, path),
               fmt::format("add a line `x {}` to a file in /etc/tmpfiles.d", bus_.directory()));
         }
       }
@@ -214,6 +243,16 @@ class Examination {
 };
 
 int doctor(const Place& place, const std::string& root, bool json) {
+  if (!root.empty()) {
+    std::error_code error;
+    const fs::directory_iterator readable(root, error);
+    if (error)
+      throw Error(Code::invalid_argument, {},
+                  fmt::format("--root is {}: {}; it must be a directory that this user may read, with etc, usr, run "
+                              "and proc as below /",
+                              root, error.message()),
+                  error.value());
+  }
   std::vector<Finding> results;
   try {
     const Bus bus = place.open();

@@ -135,7 +135,7 @@ void add_findings(const View& view, const std::string& topic, std::size_t most, 
 
 std::vector<Line> help_screen() {
   return {{"keys", Style::header},
-          {"  up, down, page up, page down   choose a topic"},
+          {"  up, down, pages, home, end     choose a topic"},
           {"  enter                          that topic in detail; escape or backspace: back"},
           {"  n r b l p                      sort by name, rate, bytes, lag, latency (p99)"},
           {"  /                              only topics whose name has this in it; enter ends typing"},

@@ -10,6 +10,7 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdlib>
+#include <limits>
 
 #include "cli.hpp"
 #include "flags.hpp"
@@ -124,6 +125,8 @@ bool answer(int key, const View& view, Choice& choice) {
     case KEY_UP: move_bar(view, -1, choice); break;
     case KEY_NPAGE: move_bar(view, page, choice); break;
     case KEY_PPAGE: move_bar(view, -page, choice); break;
+    case KEY_HOME: move_bar(view, std::numeric_limits<std::ptrdiff_t>::min() / 2, choice); break;
+    case KEY_END: move_bar(view, std::numeric_limits<std::ptrdiff_t>::max() / 2, choice); break;
     case '\n':
     case KEY_ENTER:
       if (choice.chosen.empty()) move_bar(view, 1, choice);

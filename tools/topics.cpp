@@ -9,6 +9,7 @@
 
 #include "cli.hpp"
 #include "flags.hpp"
+#include "look/json.hpp"
 #include "ringway/detail/layout.hpp"
 
 namespace ringway::tool {
@@ -104,7 +105,7 @@ void add_rm(CLI::App& app, Action& action) {
   });
 }
 
-int where(const Place& place) {
+int where(const Place& place, bool json) {
   const Bus bus = place.open();
   struct stat status {};
   if (::stat(bus.directory().c_str(), &status) != 0)
@@ -112,6 +113,17 @@ int where(const Place& place) {
   const auto topics = bus.topics();
   std::set<std::uint32_t> layouts;
   for (const auto& topic : topics) layouts.insert(topic.layout_version);
+  if (json) {
+    const Json object = {{"path", bus.directory()},
+                         {"device", status.st_dev},
+                         {"inode", status.st_ino},
+                         {"topics", topics.size()},
+                         {"layout_versions", layouts},
+                         {"version", RINGWAY_VERSION},
+                         {"layout_version", detail::kLayoutVersion}};
+    print(object.dump(2) + '\n');
+    return kDone;
+  }
   print(fmt::format("path      {}\ndevice    {}\ninode     {}\ntopics    {}\nlayouts   {}{}this program: {}\n",
                     bus.directory(), status.st_dev, status.st_ino, topics.size(), fmt::join(layouts, ", "),
                     layouts.empty() ? "" : "; ", detail::kLayoutVersion));
@@ -124,7 +136,9 @@ void add_topics(CLI::App& app, Action& action) {
   add_create(app, action);
   add_rm(app, action);
   auto* command = app.add_subcommand("where", "Where the bus is: path, device and inode, layout versions");
-  command->callback([&action] { action = where; });
+  auto json = std::make_shared<bool>(false);
+  command->add_flag("--json", *json, "As JSON");
+  command->callback([json, &action] { action = [json](const Place& place) { return where(place, *json); }; });
 }
 
 }  // namespace ringway::tool

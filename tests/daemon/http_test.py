@@ -1,6 +1,8 @@
 """What ringwayd answers, to whom, and how it bears those who are slow, large or many."""
 import json
+import os
 import subprocess
+import sys
 import threading
 import time
 
@@ -34,6 +36,27 @@ def TopicsOfTheApiAreThoseOfTheCommandLine():
                          "publishers_waiting": 0, "subscriptions": 1}, brief
         assert monitor.request("/api/v1/topic?name=nothing")[0] == 404
         assert monitor.request("/api/v1/topic")[0] == 404
+
+
+def EveryFieldOfTheApiIsDocumented():
+    sys.path.insert(0, str(support.source_directory / "tests/checks"))
+    import json_fields
+    document = json_fields.read(support.source_directory / "docs/json.md")
+    with Scene() as scene:
+        scene.ringway("create", "orders", "--capacity", "32KiB", "--latency")
+        scene.subscriber("orders", "billing")
+        scene.publisher("orders", "desk", 100)
+        scene.ringway("create", "torn")
+        os.truncate(scene.bus / "torn.data", 10)
+        monitor = scene.monitor()
+        wait_for(lambda: monitor.json("/api/v1/recent")["topics"][0]["recent"], "rates")
+        for path, kind in (("buses", "list of bus"), ("topics", "list of seen topic"), ("topic?name=orders", "topic with history"),
+                           ("topic?name=torn", "topic with history"), ("findings", "list of seen finding"), ("summary", "summary"), ("recent", "recent")):
+            document.check(monitor.json(f"/api/v1/{path}"), kind)
+        not_met = document.kinds.keys() - document.commands - document.met
+        assert not not_met, f"documented and never met: {not_met}"
+        status, _, text = monitor.request("/api/v1/nothing")
+        assert status == 404 and list(json.loads(text)) == ["error"], text
 
 
 def ABusThatComesLaterIsSeenAndNeverMade():

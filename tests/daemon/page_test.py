@@ -1,6 +1,7 @@
 """The page of ringwayd in a real browser: headless Chromium. Its screenshots are kept in build/<preset>/page/."""
 import base64
 import os
+import shutil
 import signal
 from pathlib import Path
 
@@ -62,6 +63,7 @@ class Page:
         path = support.bin_directory.parent / "page" / f"{name}.{format}"
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(base64.b64decode(self.driver.execute_cdp_cmd("Page.captureScreenshot", options)["data"]))
+        return path
 
     def fits(self):
         return self.driver.execute_script("return document.documentElement.scrollWidth <= innerWidth")
@@ -119,10 +121,12 @@ def ShowsWhatHappensOnABus():
             page.wait_for("#findings li", "owner stopped")
             page.wait_for("#findings li", "jobs.dead")  # it grows, and nobody reads it
             # A minute of charts is more to look at than ten seconds; but a test need not wait for it, unless told to.
-            wait = int(os.environ.get("RINGWAY_PAGE_SECONDS", "0"))
+            wait = 60 if "RINGWAY_UPDATE_DOCS" in os.environ else 0
             wait_for(lambda: monitor.json("/api/v1/summary")["look"] > wait, "that many looks", 10 + 2 * wait)
             screenshots(page, "overview")
-            page.screenshot("watching", "webp")
+            picture = page.screenshot("watching", "webp")
+            if wait:
+                shutil.copy(picture, support.source_directory / "docs")
 
             # By keyboard alone: filter, sort, open, go back.
             page.press("/")

@@ -11,6 +11,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <fstream>
+#include <nlohmann/json.hpp>
 #include <sstream>
 #include <string>
 #include <string_view>
@@ -54,6 +55,33 @@ class ToolTest : public ::testing::Test {
   // Runs a line of shell with the command in $R.
   Output shell(const std::string& line, std::string_view input = {}) const {
     return run({"sh", "-c", line}, input, {.environment = environment()});
+  }
+
+  // What a listing gives with --json.
+  nlohmann::json listing(const Words& words, int status = 0) const {
+    const Output output = tool(words);
+    EXPECT_EQ(output.status, status) << output.out << output.err;
+    return nlohmann::json::parse(output.out);
+  }
+  // The one of a listing with that id; null if there is none.
+  static nlohmann::json find(const nlohmann::json& array, const std::string& id) {
+    for (const nlohmann::json& one : array)
+      if (one["id"] == id) return one;
+    return {};
+  }
+  // A process that attaches, says so, and then stands still until it is killed.
+  template <class Attach>
+  Child attached(Attach attach) const {
+    Pipe done;
+    Child child = Child::fork([&] {
+      auto handle = attach(ringway::Bus::at(directory()));
+      done.signal();
+      for (;;) ::pause();
+      return 0;
+    });
+    done.close_write_end();
+    EXPECT_TRUE(done.await());
+    return child;
   }
 
   const ringway::Bus& bus() const { return bus_; }

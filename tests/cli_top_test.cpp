@@ -1,0 +1,198 @@
+// `ringway top` in a real terminal (tmux).
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <fstream>
+#include <regex>
+#include <sstream>
+#include <string>
+
+#include "support/tool.hpp"
+
+namespace {
+
+using namespace ringway::literals;
+using ringway_test::Child;
+using ringway_test::contains;
+using ringway_test::OpenFile;
+using ringway_test::Output;
+using ringway_test::program;
+
+class TopTest : public ringway_test::ToolTest {
+ protected:
+  void SetUp() override {
+    if (ringway_test::run({"tmux", "-V"}).status != 0) GTEST_SKIP() << "tmux is not installed";
+  }
+  void TearDown() override { tmux("kill-server"); }
+
+  void start_top(const std::string& environment = {}) const {
+    const std::string command = environment + " RINGWAY_DIR=" + directory() + " TERM=screen $R top --interval 100ms";
+    ASSERT_EQ(tmux("new-session -d -x 80 -y 24 '" + command + "'").status, 0);
+  }
+  Output tmux(const std::string& words) const { return shell("tmux -S " + path("tmux") + " -f /dev/null " + words); }
+  std::string screen() const { return tmux("capture-pane -p").out; }
+  void press(const std::string& keys) const { tmux("send-keys " + keys); }
+  void await_on_screen(const std::string& words) const {
+    await([&] { return contains(screen(), words); });
+    if (HasFatalFailure()) ADD_FAILURE() << "not on the screen: " << words << "\n" << screen();
+  }
+  void expect_80_columns() const {
+    std::istringstream lines(screen());
+    for (std::string line; std::getline(lines, line);) EXPECT_LE(line.size(), 80U) << line;
+  }
+  // A topic whose publisher is held back by a subscription that nobody reads.
+  Child blocked_publisher() const {
+    bus().create_topic("jobs", {.capacity_bytes = 64_KiB});
+    bus().create_subscription("jobs", "billing");
+    write("in", numbered_lines(10'000));
+    const OpenFile in(path("in"), O_RDONLY);
+    return start({"pub", "jobs", "--name", "feed"}, {.in = in.get()});
+  }
+  // A topic with latency, and with messages that pass.
+  Child quotes() const {
+    bus().create_topic("quotes", {.latency = true});
+    return attached_and_busy("quotes");
+  }
+
+ private:
+  Child attached_and_busy(const std::string& topic) const {
+    return Child::fork([this, topic] {
+      const auto mine = ringway::Bus::at(directory());
+      auto out = mine.publisher(topic, {.name = "feed-ffm"});
+      auto in = mine.subscriber(topic, {.name = "pricing"});
+      for (;;) {
+        if (!out.publish("99.5") || !in.receive()) return 1;
+        std::this_thread::sleep_for(std::chrono::milliseconds(5));
+      }
+      return 0;
+    });
+  }
+};
+
+// What a capture shows, without the values of the moment.
+std::string shape(const std::string& capture) {
+  std::string lines = std::regex_replace(capture, std::regex("\n    +"), " ");  // what was wrapped
+  lines = std::regex_replace(lines, std::regex("  /[^\n]*"), "");               // the directory
+  lines = std::regex_replace(lines, std::regex("\\[[#.]*\\]"), "[]");
+  lines = std::regex_replace(lines, std::regex("[0-9]+(\\.[0-9]+)?"), "0");
+  lines = std::regex_replace(lines, std::regex("\\b0 ?(min|[nmu]?s|[kKM]?i?B?)\\b"), "0");
+  lines = std::regex_replace(lines, std::regex("problem:|warning:"), "finding:");
+  lines = std::regex_replace(lines, std::regex(" +"), " ");
+  return std::regex_replace(lines, std::regex("( ?\n)+"), "\n");
+}
+
+// docs/watching.md shows what this test sees. With RINGWAY_UPDATE_DOCS in the environment it is written there.
+void compare_with_documentation(const std::string& capture) {
+  const std::string path = program("../../../docs/watching.md");
+  std::ostringstream bytes;
+  bytes << std::ifstream(path).rdbuf();
+  std::string page = bytes.str();
+  const std::string fence = "```\n";
+  const auto begin = page.find(fence + "ringway top") + fence.size();
+  const auto end = page.find(fence, begin);
+  ASSERT_NE(end, std::string::npos) << path;
+  if (std::getenv("RINGWAY_UPDATE_DOCS") != nullptr) {
+    const std::string there =
+        std::regex_replace(capture, std::regex("/dev/shm/[^ \n]*"), "/dev/shm/ringway-1000/default");
+    page.replace(begin, end - begin, std::regex_replace(there, std::regex("\n\n+"), "\n\n"));
+    std::ofstream(path) << page;
+  } else {
+    EXPECT_EQ(shape(capture), shape(page.substr(begin, end - begin)));
+  }
+}
+
+TEST_F(TopTest, ShowsWhoHoldsWhomBackAndADetailOfIt) {
+  bus().create_topic("audit/log");
+  const Child pub = blocked_publisher();
+  const Child busy = quotes();
+  start_top();
+  await_on_screen(std::getenv("RINGWAY_UPDATE_DOCS") != nullptr ? "problem: jobs" : ": jobs: subscription billing");
+  await([&] { return std::regex_search(screen(), std::regex("\nquotes +[1-9].*[0-9.]+[mun]s\n")); });
+  const std::string capture = screen();
+  EXPECT_TRUE(contains(capture, "[########]100%")) << capture;
+  EXPECT_TRUE(contains(capture, "3 topics")) << capture;
+  expect_80_columns();
+  std::ofstream(program("../top.txt")) << capture;
+  compare_with_documentation(capture);
+
+  press("/ quo Enter");
+  await([&] { return !contains(screen(), "\njobs "); });
+  EXPECT_TRUE(contains(screen(), "\nquotes")) << screen();
+  press("Escape");
+  await_on_screen("\njobs ");
+  press("l Down Enter");
+  await_on_screen("waits");
+  EXPECT_TRUE(contains(screen(), ": subscription billing holds publisher feed back")) << screen();
+  EXPECT_TRUE(contains(screen(), "nobody")) << screen();
+  expect_80_columns();
+  press("Escape");
+  await_on_screen("\nquotes");
+  press("Space");
+  await_on_screen("PAUSED");
+  bus().create_topic("later");
+  press("?");
+  await_on_screen("sort by name");
+  press("?");
+  await_on_screen("\njobs ");
+  EXPECT_FALSE(contains(screen(), "\nlater")) << screen();
+  press("Space");
+  await_on_screen("\nlater");
+  press("q");
+  await([&] { return tmux("has-session").status != 0; });
+}
+
+TEST_F(TopTest, AThousandTopicsCanBeScrolledSortedAndFiltered) {
+  constexpr int kTopics = 1000;
+  const ringway::TopicOptions small = {.capacity_bytes = 32_KiB,
+                                       .max_publishers = 2,
+                                       .max_subscriptions = 2,
+                                       .max_groups = 1,
+                                       .max_members = 1,
+                                       .max_in_flight = 1};
+  for (int topic = 0; topic < kTopics; ++topic) bus().create_topic("topic-" + std::to_string(1000 + topic), small);
+  bus().create_subscription("topic-1777", "billing");
+  ASSERT_EQ(tool({"pub", "topic-1777"}, numbered_lines(100)).status, 0);
+  start_top();
+  await_on_screen("1000 topics");
+  await_on_screen("\ntopic-1000 ");
+  EXPECT_FALSE(contains(screen(), "topic-1777"));
+  expect_80_columns();
+  press("End");
+  await_on_screen("\ntopic-1999 ");
+  press("PPage Home");
+  await_on_screen("\ntopic-1000 ");
+  press("NPage NPage");
+  await_on_screen("\ntopic-1030 ");
+  press("Home l");
+  await_on_screen("\ntopic-1777 ");
+  expect_80_columns();
+  press("n / c-19 Enter");
+  await_on_screen("\ntopic-1900 ");
+  EXPECT_FALSE(contains(screen(), "topic-1777")) << screen();
+  press("Escape / 1777 Enter Down Enter");
+  await_on_screen("billing");
+  press("q");
+  await([&] { return tmux("has-session").status != 0; });
+}
+
+TEST_F(TopTest, ColoursAreForThoseWhoWantThem) {
+  const std::regex colour("\x1b\\[[0-9;]*3[0-7]m");
+  const auto coloured = [&] { return std::regex_search(tmux("capture-pane -p -e").out, colour); };
+  const Child pub = blocked_publisher();
+  start_top();
+  await([&] { return coloured(); });
+  tmux("kill-server");
+  start_top("NO_COLOR=1");
+  await_on_screen(": jobs: subscription billing");
+  EXPECT_FALSE(coloured()) << tmux("capture-pane -p -e").out;
+}
+
+TEST_F(TopTest, WithoutATerminalItSaysWhatToUse) {
+  const Output output = tool({"top"});
+  EXPECT_EQ(output.status, 1);
+  EXPECT_TRUE(contains(output.err, "info TOPIC --watch")) << output.err;
+}
+
+}  // namespace
