@@ -24,33 +24,32 @@ using ringway::Message;
 using ringway::Reliability;
 
 constexpr std::size_t kMaxBytes = 3000;
-volatile sig_atomic_t told_to_end = 0;
-
-int complain(const char* who, const std::string& what) {
-  std::fprintf(stderr, "soak: %s (pid %d): %s\n", who, ::getpid(), what.c_str());
-  return 1;
-}
 
 void fill(const Head& head, std::byte* to) {
   std::memcpy(to, &head, sizeof head);
   for (std::size_t i = 0; i < head.bytes; ++i) to[sizeof head + i] = byte_at(head, i);
 }
 
-// A whole message, as one was published; else it is bad.
-bool read_head(const Message& message, Head& head) {
-  const auto payload = message.payload();
-  if (payload.size() < sizeof head) return false;
-  std::memcpy(&head, payload.data(), sizeof head);
-  if (payload.size() != sizeof head + head.bytes || head.run >= kMaxRuns || head.checksum != checksum_of(head))
-    return false;
-  for (std::size_t i = 0; i < head.bytes; ++i)
-    if (payload[sizeof head + i] != byte_at(head, i)) return false;
-  return true;
-}
+// The serial numbers of a run's messages.
+class Serials {
+ public:
+  Serials(Ledger& ledger, std::uint32_t run) : ledger_(ledger), run_(run) {}
+  // The head of the run's message `number`.
+  Head head(std::uint32_t number, std::uint32_t bytes) {
+    while (blocks_.size() <= number / kSerialBlock) {
+      blocks_.push_back(ledger_.serials.fetch_add(kSerialBlock));
+      ledger_.run_of[blocks_.back() / kSerialBlock] = run_;
+    }
+    Head head{run_, bytes, number, blocks_[number / kSerialBlock] + number % kSerialBlock, 0};
+    head.checksum = checksum_of(head);
+    return head;
+  }
 
-std::string name_of(const Head& head) {
-  return "run " + std::to_string(head.run) + " message " + std::to_string(head.number);
-}
+ private:
+  Ledger& ledger_;
+  std::uint32_t run_;
+  std::vector<std::uint32_t> blocks_;
+};
 
 // One message more, in one of the ways there are. `pause` now and then inside a claim, to be killed there.
 ringway::Status publish_one(ringway::Publisher& out, Run& run, Head head, std::mt19937_64& random) {
@@ -81,13 +80,12 @@ ringway::Status publish_one(ringway::Publisher& out, Run& run, Head head, std::m
 }
 
 // Several of one size in a packed frame; `messages` says how many.
-ringway::Status publish_run(ringway::Publisher& out, Run& run, Head head, std::mt19937_64& random,
-                            std::uint64_t& messages) {
+ringway::Status publish_run(ringway::Publisher& out, Run& run, Head head, Serials& serials, std::mt19937_64& random,
+                            std::uint32_t& messages) {
   const std::size_t size = sizeof head + head.bytes;
-  messages = 1 + random() % 8;
+  messages = static_cast<std::uint32_t>(1 + random() % 8);
   const auto write = [&](std::byte* to) {
-    head.checksum = checksum_of(head);
-    fill(head, to);
+    fill(serials.head(head.number, head.bytes), to);
     ++head.number;
   };
   if (random() % 2 == 0) {
@@ -121,7 +119,7 @@ class Checker {
   // Numbers may be skipped (a reader that is overtaken, or that came later).
   bool in_order(const Message& message, bool may_skip) {
     Head head{};
-    if (!read_head(message, head))
+    if (!read_head(message.payload(), head))
       return bad("a message is not whole at position " + std::to_string(message.position()));
     const auto [found, first] = next_.try_emplace(head.run, head.number);
     if (head.number < found->second) return bad(name_of(head) + " comes again");
@@ -144,10 +142,6 @@ class Checker {
   std::map<std::uint32_t, std::uint64_t> next_;
 };
 
-bool over(const ringway::Status& status) {
-  return status.code() == Code::corrupt || status.code() == Code::topic_gone || status.code() == Code::evicted;
-}
-
 // Spoils its own cursor, and waits until a publisher that it holds back has taken the subscription away.
 int run_spoilt(const Place& place, std::uint32_t topic) try {
   using namespace ringway::detail;
@@ -168,22 +162,50 @@ int run_spoilt(const Place& place, std::uint32_t topic) try {
 
 }  // namespace
 
+volatile sig_atomic_t told_to_end = 0;
+
 void tell_to_end(int) { told_to_end = 1; }
+
+int complain(const char* who, const std::string& what) {
+  std::fprintf(stderr, "soak: %s (pid %d): %s\n", who, ::getpid(), what.c_str());
+  return 1;
+}
+
+bool over(const ringway::Status& status) {
+  return status.code() == Code::corrupt || status.code() == Code::topic_gone || status.code() == Code::evicted;
+}
+
+bool read_head(std::span<const std::byte> payload, Head& head) {
+  if (payload.size() < sizeof head) return false;
+  std::memcpy(&head, payload.data(), sizeof head);
+  if (payload.size() != sizeof head + head.bytes || head.run >= kMaxRuns || head.serial >= kMaxJobs ||
+      head.checksum != checksum_of(head))
+    return false;
+  for (std::size_t i = 0; i < head.bytes; ++i)
+    if (payload[sizeof head + i] != byte_at(head, i)) return false;
+  return true;
+}
+
+std::string name_of(const Head& head) {
+  return "run " + std::to_string(head.run) + " message " + std::to_string(head.number);
+}
 
 int run_publisher(const Place& place, std::uint32_t number) try {
   Run& run = place.ledger->run[number];
   std::mt19937_64 random(place.seed);
   auto out = Bus::at(place.directory).publisher(kTopicNames[run.topic], {.name = "run" + std::to_string(number)});
-  Head head{number, 0, 0, 0};
+  Serials serials(*place.ledger, number);
+  std::uint32_t next = 0;
   while (told_to_end == 0) {
-    head.bytes = static_cast<std::uint32_t>(random() % 10 == 0 ? random() % kMaxBytes : random() % 100);
-    head.checksum = checksum_of(head);
-    std::uint64_t messages = 1;
-    const ringway::Status status = head.bytes < 100 && random() % 3 == 0 ? publish_run(out, run, head, random, messages)
-                                                                         : publish_one(out, run, head, random);
+    const Head head =
+        serials.head(next, static_cast<std::uint32_t>(random() % 10 == 0 ? random() % kMaxBytes : random() % 100));
+    std::uint32_t messages = 1;
+    const ringway::Status status = head.bytes < 100 && random() % 3 == 0
+                                       ? publish_run(out, run, head, serials, random, messages)
+                                       : publish_one(out, run, head, random);
     if (over(status)) return complain("publisher", status.text());
     if (!status) continue;
-    run.committed = head.number += messages;
+    run.committed = next += messages;
     if (random() % 64 == 0) ::usleep(static_cast<unsigned>(random() % 500));
   }
   return 0;
@@ -223,11 +245,9 @@ int run_torn(const Place& place, std::uint32_t number) try {
   if (!memory.exclusive) row.record = position | kRecordStanding | kRecordWon;
   if (stage == 2) ::raise(SIGKILL);
   run.started = std::max(count, 1U);
-  for (std::uint32_t i = 0; i < run.started; ++i) {
-    Head head{number, 0, i, 0};
-    head.checksum = checksum_of(head);
-    fill(head, memory.bytes_at(position) + memory.payload_offset + i * sizeof head);
-  }
+  Serials serials(*place.ledger, number);
+  for (std::uint32_t i = 0; i < run.started; ++i)
+    fill(serials.head(i, 0), memory.bytes_at(position) + memory.payload_offset + i * sizeof(Head));
   write_frame(memory, position, pack_size(sizeof(Head), extent, count == 0 ? FrameKind::message : FrameKind::packed),
               pack_origin(slot, row.sequence, count), 0);
   ::raise(SIGKILL);  // nothing after the tag: neither the counter, nor tail or the record
@@ -244,7 +264,7 @@ int run_durable(const Place& place, std::uint32_t topic, std::uint32_t which) tr
   bool fresh = false;  // what the last owner had noted and not released comes first
   const auto handle = [&](const Message& message) {
     Head head{};
-    if (!read_head(message, head)) return checker.bad("a message is not whole");
+    if (!read_head(message.payload(), head)) return checker.bad("a message is not whole");
     auto& next = ledger.next[topic][which][head.run];
     if (head.number == next) {
       fresh = true;

@@ -1,14 +1,26 @@
 // The processes of the soak: each runs until it is killed or told to end (SIGTERM).
 #pragma once
 
+#include <signal.h>
+
+#include <cstddef>
 #include <cstdint>
+#include <span>
 #include <string>
+
+#include "ringway/error.hpp"
+#include "ringway/options.hpp"
 
 #include "soak/ledger.hpp"
 
 namespace ringway_soak {
 
 inline constexpr const char* kTopicNames[kTopics] = {"shared", "exclusive"};
+inline constexpr const char* kDeadNames[kTopics] = {"shared.letters", "exclusive.letters"};
+inline constexpr const char* kGroup = "crew";
+inline constexpr std::uint32_t kMaxAttempts = 3;
+inline constexpr std::uint32_t kMembers = 4;    // that a group can have
+inline constexpr std::uint32_t kInFlight = 16;  // few: members meet a full table
 
 struct Place {
   std::string directory;
@@ -26,7 +38,24 @@ int run_overtaken(const Place& place, std::uint32_t topic, bool limited);  // co
 int run_accountant(const Place& place, std::uint32_t topic);               // lossy, never killed: counts every loss
 int run_observer(const Place& place, std::uint32_t topic);
 
+// Takes jobs, holds several, acknowledges most; some are never done, whoever tries. `forgets`: acknowledges one that it does
+// not note, so that the checker must miss it.
+int run_member(const Place& place, std::uint32_t topic, std::uint32_t crew, bool forgets);
+// Dies between two stores of taking a job, or of acknowledging it, by its own hand.
+int run_torn_member(const Place& place, std::uint32_t topic, std::uint32_t crew);
+int run_undertaker(const Place& place, std::uint32_t topic);  // reads the dead letters; never killed
+
+// Every message that was given to the subscription durable0 was acknowledged or is a dead letter. Tells how many are wrong.
+std::uint64_t judge_jobs(const Ledger& ledger);
+
 // Ends at the next look of its loop.
 void tell_to_end(int);
+extern volatile sig_atomic_t told_to_end;
+
+int complain(const char* who, const std::string& what);  // 1
+bool over(const ringway::Status& status);                // for good
+std::string name_of(const Head& head);
+// Whole, as one was published; else it is bad.
+bool read_head(std::span<const std::byte> payload, Head& head);
 
 }  // namespace ringway_soak
