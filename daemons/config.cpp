@@ -47,45 +47,53 @@ std::string type_text(const toml::node& node) {
 }
 
 struct Key {
-  std::string_view name;
+  KeyHelp help;
   std::vector<Given> Settings::*list;
   std::optional<Given> Settings::*single;
-  std::string_view form;
 };
 
-constexpr std::array<Key, 6> kKeys = {{{"listen", nullptr, &Settings::listen, "\"127.0.0.1:9471\""},
-                                       {"buses", &Settings::buses, nullptr, "[\"default\"]"},
-                                       {"dirs", &Settings::dirs, nullptr, "[\"/srv/bus\"]"},
-                                       {"hosts", &Settings::hosts, nullptr, "[\"monitor.example\"]"},
-                                       {"token_file", nullptr, &Settings::token_file, "\"/etc/ringwayd/token\""},
-                                       {"refresh", nullptr, &Settings::refresh, "\"1s\""}}};
+constexpr std::array<Key, 7> kKeys = {
+    {{{"listen", "\"127.0.0.1:9471\"", "Address and port, as --listen."}, nullptr, &Settings::listen},
+     {{"buses", "[\"default\"]", "Names of this user's buses, as --bus."}, &Settings::buses, nullptr},
+     {{"dirs", "[\"/srv/bus\"]", "Buses by their directories, as --dir."}, &Settings::dirs, nullptr},
+     {{"hosts", "[\"monitor.example\"]", "Names that browsers reach it by, beside localhost and any address."},
+      &Settings::hosts,
+      nullptr},
+     {{"token_file", "\"/etc/ringwayd/token\"", "As --token-file."}, nullptr, &Settings::token_file},
+     {{"refresh", "\"1s\"", "How often it looks, 100ms to 60s."}, nullptr, &Settings::refresh},
+     {{"gc", "\"10min\"",
+       "How often it removes what belongs to nobody, as `ringway gc --apply` does, 1s to 24h. Without it nothing is "
+       "removed or written."},
+      nullptr,
+      &Settings::gc}}};
 
 std::string where(const std::string& path, const toml::node& node, std::string_view key) {
   return fmt::format("{}:{}: {}", path, node.source().begin.line, key);
 }
 
 void read_key(const std::string& path, const Key& key, const toml::node& node, Settings& settings, Problems& problems) {
-  const std::string place = where(path, node, key.name);
+  const std::string place = where(path, node, key.help.name);
   if (key.single != nullptr) {
     const auto value = node.value_exact<std::string>();
     if (!value)
-      return problems.add(place, fmt::format("is of type {}; it must be a string, as {}", type_text(node), key.form));
+      return problems.add(place,
+                          fmt::format("is of type {}; it must be a string, as {}", type_text(node), key.help.form));
     auto& slot = settings.*key.single;
     if (!slot) slot = {*value, place};
     return;
   }
   const toml::array* array = node.as_array();
   if (array == nullptr)
-    return problems.add(place,
-                        fmt::format("is of type {}; it must be a list of strings, as {}", type_text(node), key.form));
+    return problems.add(
+        place, fmt::format("is of type {}; it must be a list of strings, as {}", type_text(node), key.help.form));
   for (const toml::node& one : *array) {
     const auto value = one.value_exact<std::string>();
-    const std::string here = where(path, one, key.name);
+    const std::string here = where(path, one, key.help.name);
     if (value) {
       (settings.*key.list).push_back({*value, here});
     } else {
-      problems.add(here,
-                   fmt::format("has an element of type {}; each must be a string, as {}", type_text(one), key.form));
+      problems.add(
+          here, fmt::format("has an element of type {}; each must be a string, as {}", type_text(one), key.help.form));
     }
   }
 }
@@ -177,6 +185,12 @@ std::vector<Place> resolve_places(const Settings& settings, Problems& problems) 
 
 }  // namespace
 
+std::vector<KeyHelp> keys() {
+  std::vector<KeyHelp> all;
+  for (const Key& key : kKeys) all.push_back(key.help);
+  return all;
+}
+
 void read_file(const std::string& path, Settings& settings) {
   Problems problems;
   Settings from_file = settings;
@@ -185,13 +199,13 @@ void read_file(const std::string& path, Settings& settings) {
     errno = 0;
     const toml::table table = toml::parse_file(path);
     for (const auto& [name, node] : table) {
-      const auto key = std::ranges::find(kKeys, std::string_view(name), &Key::name);
+      const auto key = std::ranges::find(kKeys, std::string_view(name), [](const Key& one) { return one.help.name; });
       if (key != kKeys.end()) {
         read_key(path, *key, node, from_file, problems);
         continue;
       }
       std::string names;
-      for (const Key& known : kKeys) names += fmt::format("{}{}", names.empty() ? "" : ", ", known.name);
+      for (const Key& known : kKeys) names += fmt::format("{}{}", names.empty() ? "" : ", ", known.help.name);
       problems.add(where(path, node, std::string_view(name)), "is no key; these are: " + names);
     }
   } catch (const toml::parse_error& error) {
@@ -225,6 +239,7 @@ Config resolve(const Settings& settings) {
                              settings.listen->value));
   }
   if (settings.refresh) config.refresh = parse_time(*settings.refresh, 100ms, 60s, problems);
+  if (settings.gc) config.gc = parse_time(*settings.gc, 1s, 24h, problems);
   problems.raise();
   return config;
 }

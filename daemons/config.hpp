@@ -7,6 +7,7 @@
 #include <optional>
 #include <stdexcept>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace ringway::daemon {
@@ -25,6 +26,7 @@ struct Settings {
   std::optional<Given> listen;
   std::optional<Given> token_file;
   std::optional<Given> refresh;
+  std::optional<Given> gc;
 };
 
 // A bus to look at; the directory need not be there yet, and is never made.
@@ -40,12 +42,21 @@ struct Config {
   int port = 9471;
   std::string token;  // empty: none is asked for
   std::chrono::nanoseconds refresh = std::chrono::seconds(1);
+  std::optional<std::chrono::nanoseconds> gc;  // how often to remove what belongs to nobody; unset: never
 };
 
 // Everything that is wrong, a line each: where, what, and both values.
 struct ConfigError : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
+
+// What the file may say.
+struct KeyHelp {
+  std::string_view name;
+  std::string_view form;  // an example of its value
+  std::string_view text;
+};
+std::vector<KeyHelp> keys();
 
 // Adds what the file says to what is not given yet. Throws ConfigError.
 void read_file(const std::string& path, Settings& settings);

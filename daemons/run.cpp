@@ -11,8 +11,10 @@
 #include <iostream>
 #include <thread>
 
+#include "collector.hpp"
 #include "config.hpp"
 #include "look/words.hpp"
+#include "man_page.hpp"
 #include "metrics.hpp"
 #include "monitor.hpp"
 #include "site.hpp"
@@ -30,6 +32,7 @@ struct Options {
   Settings settings;
   std::string config;  // a leading `-`: may be missing
   bool check = false;
+  bool manual = false;
 };
 
 Config configuration(const Options& options) {
@@ -70,9 +73,26 @@ void add_options(CLI::App& app, Options& options) {
       ->type_name("FILE");
   app.add_flag("--check-config", options.check, "Say what is wrong with the configuration, and end");
   app.set_version_flag("--version", fmt::format("ringwayd {}", RINGWAY_VERSION), "Print the version");
+  app.add_flag("--manual", options.manual, "Print the man page")->group("");
   app.footer(
       "Only looks: messages flow the same whether it runs, is stopped or is killed.\nSIGHUP reads the configuration "
       "again; SIGTERM ends it after the answers under way.");
+}
+
+std::string manual(const CLI::App& app) {
+  tool::Manual::Section file = {"CONFIGURATION FILE", "In TOML. The command line goes before it.", {}};
+  for (const KeyHelp& key : keys())
+    file.terms.emplace_back(fmt::format("{} = {}", key.name, key.form), std::string(key.text));
+  return tool::man_page(
+      app, {.synopsis = "[OPTION...]",
+            .environment = {{"RINGWAY_DIR", "The bus directory, unless --bus, --dir or the file says otherwise."}},
+            .more = {std::move(file),
+                     {"FILES",
+                      "",
+                      {{"~/.config/ringwayd.toml", "Read by the user unit: systemctl --user enable --now ringwayd"},
+                       {"/etc/ringwayd/USER.toml", "Read by the system unit: systemctl enable --now ringwayd@USER"}}},
+                     {"EXIT STATUS", "0 done, 1 failed, 2 wrong use or a wrong configuration.", {}}},
+            .see_also = "ringway(1), docs/monitor.md: metrics and API"});
 }
 
 // The signals that end or reload it; blocked in every thread, taken by the one that looks.
@@ -113,11 +133,13 @@ class Daemon {
   void apply() {
     monitor_.set_places(config_.places, config_.refresh);
     site_.set_access({config_.token, config_.hosts});
+    collector_.set(config_.places, config_.gc);
   }
 
   void look() {
     monitor_.look();
     metrics_.add(*monitor_.seen());
+    collector_.collect(say);
     ::sd_notify(0, "WATCHDOG=1");
   }
 
@@ -161,6 +183,7 @@ class Daemon {
   Config config_;
   Monitor monitor_;
   Metrics metrics_;
+  Collector collector_;
   HttpServer server_;
   Site site_;
 };
@@ -196,6 +219,10 @@ int run(int argc, char** argv, const std::function<void(HttpServer&)>& prepare) 
   try {
     add_options(app, options);
     app.parse(argc, argv);
+    if (options.manual) {
+      std::cout << manual(app);
+      return kDone;
+    }
   } catch (const CLI::Success& help) {
     return app.exit(help);
   } catch (const CLI::ParseError& error) {

@@ -9,7 +9,7 @@
 #include <sstream>
 #include <string>
 
-#include "support/tool.hpp"
+#include "support/terminal.hpp"
 
 namespace {
 
@@ -20,23 +20,10 @@ using ringway_test::OpenFile;
 using ringway_test::Output;
 using ringway_test::program;
 
-class TopTest : public ringway_test::ToolTest {
+class TopTest : public ringway_test::TerminalTest {
  protected:
-  void SetUp() override {
-    if (ringway_test::run({"tmux", "-V"}).status != 0) GTEST_SKIP() << "tmux is not installed";
-  }
-  void TearDown() override { tmux("kill-server"); }
-
   void start_top(const std::string& environment = {}) const {
-    const std::string command = environment + " RINGWAY_DIR=" + directory() + " TERM=screen $R top --interval 100ms";
-    ASSERT_EQ(tmux("new-session -d -x 80 -y 24 '" + command + "'").status, 0);
-  }
-  Output tmux(const std::string& words) const { return shell("tmux -S " + path("tmux") + " -f /dev/null " + words); }
-  std::string screen() const { return tmux("capture-pane -p").out; }
-  void press(const std::string& keys) const { tmux("send-keys " + keys); }
-  void await_on_screen(const std::string& words) const {
-    await([&] { return contains(screen(), words); });
-    if (HasFatalFailure()) ADD_FAILURE() << "not on the screen: " << words << "\n" << screen();
+    open_terminal(80, environment + " $R top --interval 100ms");
   }
   void expect_80_columns() const {
     std::istringstream lines(screen());

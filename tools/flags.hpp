@@ -45,8 +45,19 @@ inline void add_framing(CLI::App& command, Framing& framing) {
   frame->type_name("N")->excludes(binary);
 }
 
+// For a number that counts something. CLI11's own names the largest number there is.
+inline CLI::Validator at_least_one() {
+  return {[](const std::string& text) {
+            const bool number = !text.empty() && text.find_first_not_of("0123456789") == std::string::npos;
+            return number && text.find_first_not_of('0') != std::string::npos
+                       ? std::string()
+                       : "`" + text + "` is no number of 1 or more";
+          },
+          ""};
+}
+
 inline void add_count(CLI::App& command, std::uint64_t& count, const std::string& help) {
-  command.add_option("--count", count, help)->type_name("N")->check(CLI::PositiveNumber);
+  command.add_option("--count", count, help)->type_name("N")->check(at_least_one());
 }
 
 }  // namespace ringway::tool

@@ -4,79 +4,18 @@
 #include <CLI/CLI.hpp>
 
 #include "cli.hpp"
+#include "man_page.hpp"
 
 namespace ringway::tool {
 namespace {
 
-std::string escaped(std::string_view text) {  // for roff
-  std::string out;
-  for (const char c : text) {
-    if (c == '\\')
-      out += "\\e";
-    else if (c == '-')
-      out += "\\-";
-    else if ((c == '.' || c == '\'') && (out.empty() || out.back() == '\n'))
-      out += fmt::format("\\&{}", c);
-    else
-      out += c;
-  }
-  return out;
-}
-
-// Those a user may name.
-std::vector<const CLI::App*> commands_of(const CLI::App& app) {
-  std::vector<const CLI::App*> commands;
-  for (const CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; }))
-    if (!command->get_group().empty()) commands.push_back(command);
-  return commands;
-}
-
-std::vector<const CLI::Option*> options_of(const CLI::App& app) {
-  std::vector<const CLI::Option*> options;
-  for (const CLI::Option* option : app.get_options([](const CLI::Option*) { return true; }))
-    if (!option->get_group().empty()) options.push_back(option);
-  return options;
-}
-
-std::string option_name(const CLI::Option& option) {
-  std::string name = option.get_positional() ? option.get_name() : option.get_name(false, true);
-  if (!option.get_positional() && option.get_items_expected_max() > 0 && !option.get_type_name().empty())
-    name += " " + option.get_type_name();
-  return name;
-}
-
-void describe_options(const CLI::App& app, std::string& page) {
-  for (const CLI::Option* option : options_of(app)) {
-    if (option->get_name().starts_with("--help")) continue;
-    page += fmt::format(".TP\n.B {}\n{}\n", escaped(option_name(*option)), escaped(option->get_description()));
-  }
-}
-
-void describe_command(const CLI::App& command, const std::string& before, std::string& page) {
-  const std::string name = before + command.get_name();
-  const auto inner = commands_of(command);
-  if (inner.empty()) {
-    page += fmt::format(".SS {}\n{}.\n", escaped(name), escaped(command.get_description()));
-    describe_options(command, page);
-    if (!command.get_footer().empty()) page += fmt::format(".PP\n.nf\n{}\n.fi\n", escaped(command.get_footer()));
-  }
-  for (const CLI::App* one : inner) describe_command(*one, name + " ", page);
-}
-
-std::string man_page(const CLI::App& app) {
-  std::string page = fmt::format(
-      ".TH RINGWAY 1 \"\" \"ringway {}\" \"User Commands\"\n.SH NAME\nringway \\- {}\n.SH SYNOPSIS\n"
-      ".B ringway\n[\\-\\-bus NAME | \\-\\-dir PATH] COMMAND [ARGUMENT...]\n.SH OPTIONS\n",
-      RINGWAY_VERSION, escaped(app.get_description()));
-  describe_options(app, page);
-  page += ".SH COMMANDS\n";
-  for (const CLI::App* command : commands_of(app)) describe_command(*command, "", page);
-  page += fmt::format(
-      ".SH NOTES\n{}\n.SH ENVIRONMENT\n.TP\n.B RINGWAY_DIR\nThe bus directory, unless \\-\\-bus or "
-      "\\-\\-dir says otherwise.\n.TP\n.B NO_COLOR\nNo colours, also on a terminal.\n",
-      escaped(app.get_footer()));
-  return page;
-}
+const Manual kManual = {
+    .synopsis = "[--bus NAME | --dir PATH] COMMAND [ARGUMENT...]",
+    .environment = {{"RINGWAY_DIR", "The bus directory, unless --bus or --dir says otherwise."},
+                    {"NO_COLOR", "No colours, also on a terminal."}},
+    .more = {},
+    .see_also = "ringwayd(1)",
+};
 
 // "pub sub ..." / "--json --watch ..."
 std::string words_of(const CLI::App& app) {
@@ -132,8 +71,10 @@ complete -F _ringway ringway
 )sh";
 }
 
+// The file is the body of a function that compinit loads at the first completion, which its last line then answers.
 std::string zsh_completion(const CLI::App& app) {
-  return "#compdef ringway\nautoload -U +X bashcompinit && bashcompinit\n" + bash_completion(app);
+  return "#compdef ringway\nautoload -U +X bashcompinit && bashcompinit\n" + bash_completion(app) +
+         "_bash_complete -F _ringway\n";
 }
 
 }  // namespace
@@ -145,7 +86,7 @@ void add_manual(CLI::App& app, Action& action) {
   command->add_option("WHAT", *what, "man, bash, zsh")->required()->check(CLI::IsMember({"man", "bash", "zsh"}));
   command->callback([what, &app, &action] {
     action = [what, &app](const Place&) {
-      print(*what == "man" ? man_page(app) : *what == "bash" ? bash_completion(app) : zsh_completion(app));
+      print(*what == "man" ? man_page(app, kManual) : *what == "bash" ? bash_completion(app) : zsh_completion(app));
       return kDone;
     };
   });

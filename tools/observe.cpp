@@ -133,7 +133,7 @@ void add_observe(CLI::App& app, Action& action) {
   auto* command = app.add_subcommand("observe", "Print what passes, without a slot; works on a copy of the files too");
   command->add_option("TOPIC", options->topic, "The topic")->required();
   auto* last = command->add_option("--last", options->last, "The last N messages in the ring, then end");
-  last->type_name("N")->check(CLI::PositiveNumber);
+  last->type_name("N")->check(at_least_one());
   command->add_flag("--follow", options->follow, "After --last, go on with what passes")->needs(last);
   add_parsed(*command, "--from", options->from, parse_from, "oldest, newest (default), or a position")
       ->type_name("WHERE")

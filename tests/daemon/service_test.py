@@ -1,15 +1,14 @@
-"""ringwayd as a service: its configuration, its signals, its units, and that it leaves the bus alone."""
+"""ringwayd as a service: its configuration, its signals, its units, its duty."""
 import json
 import os
 import re
 import signal
 import socket
 import subprocess
-import threading
 from pathlib import Path
 
 import support
-from support import Scene, need, wait_for
+from support import Scene, Skip, need, wait_for
 
 
 def check(scene, text, *words):
@@ -45,7 +44,9 @@ def AWrongConfigurationIsToldWithItsLine():
                 (f"token_file = '{open_token}'", 'token_file: is "DIR/open", whose mode is 0644; only its owner may read it: `chmod 600 DIR/open`'),
                 (f"token_file = '{short_token}'", "token_file: is \"DIR/short\", whose first line has 6 characters; it must have 16 or more"),
                 (f"token_file = '{scene.path}/none'", 'token_file: is "DIR/none": No such file or directory'),
-                ("port = 9471", "ringwayd.toml:1: port: is no key; these are: listen, buses, dirs, hosts, token_file, refresh"),
+                ("port = 9471", "ringwayd.toml:1: port: is no key; these are: listen, buses, dirs, hosts, token_file, refresh, gc"),
+                ("gc = true", 'gc: is of type boolean; it must be a string, as "10min"'),
+                ("gc = '1ms'", 'gc: is "1ms"; it must be from 1.0 s to'),
                 ("buses = ['a'\nlisten = 3", "ringwayd.toml:2: "),
                 ("[web]\nlisten = 3", "ringwayd.toml:1: web: is no key")):
             code, output = check(scene, text)
@@ -150,6 +151,7 @@ def TheUnitsAreWhatSystemdExpects():
         subprocess.run(["cmake", "--install", support.bin_directory.parent, "--prefix", tree, "--component", "ringwayd"], check=True,
                        stdout=subprocess.DEVNULL, timeout=support.WATCHDOG)
         assert (tree / "share/ringway/prometheus-alerts.yml").is_file()
+        assert (tree / "share/man/man1/ringwayd.1").read_text().startswith(".TH RINGWAYD 1")
         units = tree / "lib/systemd"
         for unit, user in ((units / "user/ringwayd.service", ["--user"]), (units / "system/ringwayd@.service", [])):
             text = unit.read_text()
@@ -161,6 +163,13 @@ def TheUnitsAreWhatSystemdExpects():
                                  env={**os.environ, "XDG_RUNTIME_DIR": str(scene.path)})
             ours = [line for line in got.stderr.splitlines() if "ringwayd" in line]
             assert not ours and got.returncode == 0, (unit, got)
+            if not user:  # what is to be added for the duty `gc`
+                drop_in = Path(f"{file}.d")
+                drop_in.mkdir()
+                for text_of, right in (((tree / "share/ringway/ringwayd-gc.conf").read_text(), True), ("[Service]\nReadOnlyPath=\n", False)):
+                    (drop_in / "gc.conf").write_text(text_of)
+                    got = subprocess.run([analyze, "--man=no", "verify", file], text=True, capture_output=True, check=False, timeout=support.WATCHDOG)
+                    assert ("gc.conf" not in got.stderr) == right, got.stderr
             # The check can fail.
             Path(file).unlink()
             Path(file).write_text(text.replace("/bin/ringwayd ", "/bin/nothing ").replace("[Service]", "[Service]\nNoSuchThing=1"))
@@ -169,86 +178,83 @@ def TheUnitsAreWhatSystemdExpects():
             assert "NoSuchThing" in got.stderr and "nothing is not executable" in got.stderr, got.stderr
 
 
-def TheBusIsOnlyRead():
+def leave_something(scene):
+    """What belongs to nobody, and what only looks like it; the names of the first."""
+    def dies(*words):
+        process = scene.start(support.bin_directory / "ringway", *words, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
+        wait_for(lambda: scene.info(words[1]) and any(one["attached"] for one in scene.info(words[1])["subscriptions"]), words)
+        process.kill()
+        process.wait()
+
+    scene.ringway("create", "half")
+    (scene.bus / "half.data").unlink()
+    scene.ringway("create", "passing", "--temporary")
+    dies("sub", "passing")
+    scene.ringway("create", "orders")
+    scene.ringway("subscription", "create", "orders", "billing")
+    dies("sub", "orders")
+    scene.ringway("create", "unread")
+    scene.ringway("pub", "unread", input="one\n")
+    scene.ringway("create", "used", "--temporary")
+    scene.subscriber("used", "reader")
+    return ["half", "orders", "passing"]
+
+
+def left_over(scene):
+    return sorted(one["topic"] for one in json.loads(scene.ringway("gc", "--json").stdout))
+
+
+def ItRemovesWhatBelongsToNobodyIfItIsToldToAndNotBefore():
     with Scene() as scene:
-        scene.ringway("create", "orders", "--capacity", "32KiB")
-        scene.ringway("subscription", "create", "orders", "billing")
-        scene.ringway("pub", "orders", "--name", "desk", input="one\ntwo\n")
-        files = sorted(scene.bus.iterdir())
-        before = [(file.read_bytes(), file.stat().st_mtime_ns) for file in files]
-        monitor = scene.monitor()
-        wait_for(lambda: monitor.json("/api/v1/topic?name=orders")["rates"]["seconds"], "two looks")
-        process = Path(f"/proc/{monitor.process.pid}")
-        mapped = [line for line in (process / "maps").read_text().splitlines() if str(scene.bus) in line]
-        assert mapped and all(line.split()[1] == "r--s" for line in mapped), mapped
-        opened = [link for link in (process / "fd").iterdir() if os.readlink(link).startswith(str(scene.bus))]
-        for link in opened:
-            flags = int(re.search(r"flags:\s*(\d+)", (process / "fdinfo" / link.name).read_text())[1], 8)
-            assert flags & os.O_ACCMODE == os.O_RDONLY, (link, oct(flags))
-        inodes = {str(file.stat().st_ino) for file in files}
-        locks = [line for line in Path("/proc/locks").read_text().splitlines() if line.split()[5].split(":")[-1] in inodes and "WRITE" in line]
-        assert not locks, locks
-        assert sorted(scene.bus.iterdir()) == files
-        assert [(file.read_bytes(), file.stat().st_mtime_ns) for file in files] == before
-
-
-def MessagesFlowWhileItIsStoppedAndWhenItIsKilled():
-    with Scene() as scene:
-        scene.ringway("create", "orders", "--capacity", "32KiB")
-        scene.ringway("subscription", "create", "orders", "billing")  # whoever starts first, nothing is overtaken
-        for what in (signal.SIGSTOP, signal.SIGKILL):
-            monitor = scene.monitor()
-            hammering = threading.Event()
-
-            def hammer():
-                try:
-                    while not hammering.is_set():
-                        monitor.json("/api/v1/topics", timeout=1)
-                except OSError:
-                    pass
-
-            asking = threading.Thread(target=hammer)
-            asking.start()
-            monitor.process.send_signal(what)
-            got = scene.path / f"got.{what.name}"
-            with open(got, "w", encoding="utf-8") as output:
-                reader = scene.start(support.bin_directory / "ringway", "sub", "orders", "--name", "billing", "--count", "20000", stdout=output)
-            lines = "".join(f"{i}\n" for i in range(20000))
-            scene.ringway("pub", "orders", input=lines)  # many times the ring
-            assert reader.wait(support.WATCHDOG) == 0 and got.read_text() == lines
-            hammering.set()
-            asking.join()
-            monitor.process.kill()
-
-
-def PublishAndReceiveRunTheSameInstructionsBesideIt():
-    with Scene() as scene:
-        def instructions(topic, before):
-            counter = scene.start(support.bin_directory / "tests/instructions_main", topic, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-            assert counter.stdout.readline() == "ready\n"
-            before(topic)
-            return int(counter.communicate("go\n", timeout=support.WATCHDOG)[0])
-
-        alone = instructions("alone", lambda topic: None)
+        left = leave_something(scene)
+        assert left_over(scene) == left
         config = scene.path / "ringwayd.toml"
         config.write_text("refresh = '100ms'\n")
         monitor = scene.monitor("--config", config)
+        wait_for(lambda: monitor.json("/api/v1/summary")["look"] > 20, "some looks")
+        assert left_over(scene) == left  # off by default
 
-        def seen(topic):
-            def twice():
-                status, _, text = monitor.request(f"/api/v1/topic?name={topic}")
-                return status == 200 and json.loads(text)["rates"]["seconds"]
+        config.write_text("refresh = '100ms'\ngc = '1s'\n")
+        monitor.process.send_signal(signal.SIGHUP)
+        wait_for(lambda: not left_over(scene), "the rest to go")
+        for topic in left:
+            wait_for(lambda topic=topic: monitor.said(f"gc: {topic}: removed from"), f"a word about {topic}")
+        there = {topic["name"]: topic for topic in json.loads(scene.ringway("ls", "--json").stdout)}
+        assert sorted(there) == ["orders", "unread", "used"], there
+        assert [one["name"] for one in there["orders"]["subscriptions"]] == ["billing"]
+        assert scene.ringway("observe", "unread", "--last", "1").stdout == "one\n"
 
-            wait_for(twice, "the monitor to look at it")
+        config.write_text("refresh = '100ms'\n")  # and off again
+        monitor.process.send_signal(signal.SIGHUP)
+        wait_for(lambda: monitor.log.read_text().count("configuration read again") == 2, "the configuration to be read")
+        scene.ringway("create", "half")
+        (scene.bus / "half.data").unlink()
+        look = monitor.json("/api/v1/summary")["look"]
+        wait_for(lambda: monitor.json("/api/v1/summary")["look"] > look + 20, "some looks")
+        assert left_over(scene) == ["half"]
 
-        assert instructions("looked-at", seen) == alone
-        monitor.process.send_signal(signal.SIGSTOP)
-        assert instructions("stopped", lambda topic: None) == alone
-        monitor.process.kill()
-        assert instructions("killed", lambda topic: None) == alone
-        # That a subscriber sleeps can be told from the count; so could what a monitor does, if it did anything.
-        assert instructions("slept-on", lambda topic: (scene.subscriber(topic, "sleeper"), wait_for(
-            lambda: any(one["sleeping"] for one in scene.info(topic)["subscriptions"]), "sleep"))) != alone
+
+def WhatItMayNotRemoveIsToldOnce():
+    if os.geteuid() != 0:
+        raise Skip("needs root, to mount a bus read-only")
+    with Scene() as scene:
+        left = leave_something(scene)
+        config = scene.path / "ringwayd.toml"
+        config.write_text("refresh = '100ms'\ngc = '1s'\n")
+        # As the system unit has it.
+        program = scene.path / "read-only"
+        program.write_text(f"#!/bin/sh\nmount --bind {scene.bus} {scene.bus} && mount -o remount,bind,ro {scene.bus} &&\n"
+                           f"exec {support.bin_directory}/ringwayd \"$@\"\n")
+        program.chmod(0o755)
+        if subprocess.run(["unshare", "-m", "true"], check=False, capture_output=True).returncode != 0:
+            raise Skip("may not make a mount namespace")
+        monitor = scene.monitor("--config", config, program=program, before=["unshare", "-m"])
+        wait_for(lambda: monitor.said("gc: half: "), "the complaint")
+        assert "ringwayd-gc.conf" in monitor.said("gc: half: "), monitor.log.read_text()
+        look = monitor.json("/api/v1/summary")["look"]
+        wait_for(lambda: monitor.json("/api/v1/summary")["look"] > look + 25, "some looks")
+        assert monitor.log.read_text().count("gc: half: ") == 1, monitor.log.read_text()
+        assert left_over(scene) == left
 
 
 if __name__ == "__main__":

@@ -116,18 +116,17 @@ class Scene:
                              capture_output=True, timeout=WATCHDOG)
         return json.loads(got.stdout) if got.returncode == 0 else None
 
-    def monitor(self, *words, program="ringwayd", listen=True):
-        return Monitor(self, words, program, listen)
+    def monitor(self, *words, program="ringwayd", before=()):
+        return Monitor(self, words, program, before)
 
 
 class Monitor:
     """A running ringwayd, on any free port."""
 
-    def __init__(self, scene, words, program, listen):
+    def __init__(self, scene, words, program, before):
         self.log = scene.path / f"ringwayd.{len(scene.running)}.log"
         with open(self.log, "w", encoding="utf-8") as log:
-            listening = ["--listen", "127.0.0.1:0"] if listen else []
-            self.process = scene.start(bin_directory / program, *listening, *words, stderr=log)
+            self.process = scene.start(*before, bin_directory / program, "--listen", "127.0.0.1:0", *words, stderr=log)
         line = wait_for(lambda: self.said("http://") or self.process.poll() is not None and "ended", "ringwayd to listen")
         assert line != "ended", self.log.read_text()
         self.port = int(line.rsplit(":", 1)[1].rstrip("/\n"))

@@ -9,6 +9,7 @@
 #include <filesystem>
 #include <map>
 #include <set>
+#include <system_error>
 
 #include "look/words.hpp"
 #include "ringway/detail/layout.hpp"
@@ -35,10 +36,12 @@ bool under_construction(const std::string& control) {
 // Names of which only one of the two files is there.
 std::vector<Leftover> halves_in(const std::string& directory) {
   std::map<std::string, std::set<std::string>> halves;
-  for (const auto& entry : fs::recursive_directory_iterator(directory, fs::directory_options::skip_permission_denied)) {
-    const std::string extension = entry.path().extension().string();
+  std::error_code vanished;  // what could not be listed any more is found the next time
+  for (fs::recursive_directory_iterator entry(directory, fs::directory_options::skip_permission_denied, vanished), end;
+       !vanished && entry != end; entry.increment(vanished)) {
+    const std::string extension = entry->path().extension().string();
     if (extension != ".data" && extension != ".control") continue;
-    halves[entry.path().lexically_relative(directory).replace_extension().string()].insert(extension);
+    halves[entry->path().lexically_relative(directory).replace_extension().string()].insert(extension);
   }
   std::vector<Leftover> found;
   for (const auto& [name, there] : halves) {
