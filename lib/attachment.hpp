@@ -54,15 +54,17 @@ class Attachment {
   bool stands_ = true;  // once gone, a topic does not come back: the same name means another
 };
 
+inline constexpr std::uint64_t kUnknown = ~0ULL;
+
 class PublisherAttachment : public Attachment {
  public:
   using Attachment::Attachment;
   std::uint64_t stepped_at = 0;  // the limit at the last look at the names
   std::uint32_t blocked = 0;     // calls in a row that found no space, for the same blocker
   std::uint32_t blocker = kNoBlocker;
+  std::uint64_t waited_with = kUnknown;  // messages published when it last began to wait; display only, as the next
+  std::int64_t waited_ns = 0;            // when it last waited
 };
-
-inline constexpr std::uint64_t kUnknown = ~0ULL;
 
 class ReaderAttachment : public Attachment {
  public:

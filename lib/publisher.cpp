@@ -16,7 +16,8 @@ namespace ringway::detail {
 namespace {
 
 constexpr std::int64_t kStepLook = 1'000'000;  // ns: a small ring has many steps, and a look at two names costs 2 us
-constexpr std::uint32_t kProbeEvery = 64;      // blocked tries in a row between two probes of the blocker
+constexpr std::int64_t kSameWait = 1'000'000'000;  // ns between two waits that count as one
+constexpr std::uint32_t kProbeEvery = 64;          // blocked tries in a row between two probes of the blocker
 
 void copy_name(Cause& cause, const std::array<std::atomic<std::uint64_t>, kNameWords>& words) noexcept {
   for (std::size_t word = 0; word < kNameWords; ++word) {
@@ -100,6 +101,17 @@ bool in_the_way(const SegmentMemory& memory, const Blocker& blocker) noexcept {
          before(row.cursor.load(std::memory_order_acquire), blocker.position);
 }
 
+// A publisher that tries again and again, each time up to a timeout, waits since the first of them: nothing was published since.
+void say_since(PublisherCore& core, WaitingLine& line, std::int64_t now) noexcept {
+  PublisherAttachment& attachment = *core.attachment;
+  // relaxed: the own counter, and display only
+  const std::uint64_t published =
+      core.ring.memory().publisher(core.ring.slot()).sequence.load(std::memory_order_relaxed);
+  const bool again = published == attachment.waited_with && now - attachment.waited_ns < kSameWait;
+  attachment.waited_with = published;
+  if (!again) line.since_ns.store(static_cast<std::uint64_t>(now), std::memory_order_relaxed);  // display only
+}
+
 // One wait for the blocker to move: a spin, then a sleep of at most a backstop. ok: look again.
 Code wait_for(PublisherCore& core, const Blocker& blocker, std::int64_t deadline) noexcept {
   PublisherAttachment& attachment = *core.attachment;
@@ -117,14 +129,14 @@ Code wait_for(PublisherCore& core, const Blocker& blocker, std::int64_t deadline
   WaitingLine& line = memory.waiting_line(core.ring.slot());
   line.position.store(blocker.position, std::memory_order_relaxed);  // B3 orders these three
   line.blocker.store(blocker.slot, std::memory_order_relaxed);
-  if (line.waiting.exchange(1, std::memory_order_relaxed) == 0)
-    line.since_ns.store(static_cast<std::uint64_t>(now), std::memory_order_relaxed);
+  if (line.waiting.exchange(1, std::memory_order_relaxed) == 0) say_since(core, line, now);
   const Bed bed = waiting_bed(memory, core.ring.slot());
   const std::uint32_t seen =
       bed.announce(memory, (blocker.slot & kBlockedByPublisher) != 0 ? Waker::commit : Waker::release);
   if (in_the_way(memory, blocker))
     futex_wait(*bed.doorbell, seen, std::min(deadline, now + longest_sleep(attachment.wait)));
   bed.leave();
+  attachment.waited_ns = monotonic_ns();
   return Code::ok;
 }
 

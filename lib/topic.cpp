@@ -317,7 +317,9 @@ std::vector<std::string> topic_names(const BusState& bus, bool halves) {
   auto entry = fs::recursive_directory_iterator(bus.directory(), error);
   if (error)
     throw Error(error == std::errc::permission_denied ? Code::no_permission : Code::not_found, {},
-                "cannot list " + bus.directory() + ": " + error.message(), error.value());
+                "cannot list " + bus.directory() + ": " + error.message() +
+                    (error == std::errc::permission_denied ? "; its owner may; others open topics by their names" : ""),
+                error.value());
   for (; entry != fs::recursive_directory_iterator(); entry.increment(error)) {
     if (error) break;
     if (entry.depth() >= 8) entry.disable_recursion_pending();

@@ -180,7 +180,21 @@ TEST_F(OperateTest, WhatAnotherVersionMadeIsShownAndRemoved) {
   EXPECT_EQ(listing({"ls", "--json"}), json::array());
 }
 
-// A day of an operator: who lags, why is the producer blocked, drain and remove, rights, a restart.
+// It measures, so what it prints is not compared; that it runs, and says why where it cannot.
+TEST_F(OperateTest, BenchMeasuresThisMachineOrSaysWhyNot) {
+  if (!contains(tool({"--help"}).out, "bench")) GTEST_SKIP() << "a build with sanitizers measures nothing";
+  const Output one_core = shell("exec taskset -c $(taskset -pc $$ | sed 's/.*: *\\([0-9]*\\).*/\\1/') $R bench");
+  EXPECT_EQ(one_core.status, 1);
+  EXPECT_TRUE(contains(one_core.err, "two processes need two cores")) << one_core.err;
+  const Output output = tool({"bench"});
+  if (contains(output.err, "two cores")) return;
+  EXPECT_EQ(output.status, 0) << output.err;
+  for (const char* words : {"kernel", "one way, 64 bytes", "streaming, 64 bytes", "exclusive", "shared"})
+    EXPECT_TRUE(contains(output.out, words)) << words << "\n" << output.out;
+  EXPECT_TRUE(bus().topics().empty());
+}
+
+// A day of an operator: who lags, why is the producer blocked, drain and remove, a restart.
 TEST_F(OperateTest, ADayOfAnOperator) {
   ASSERT_EQ(
       tool({"create", "orders", "--capacity", "32KiB", "--access", "publish=owner,subscribe=owner,observe=everyone"})
@@ -214,6 +228,58 @@ TEST_F(OperateTest, ADayOfAnOperator) {
   EXPECT_EQ(tool({"subscription", "rm", "orders", "billing"}).status, 0);
   EXPECT_EQ(tool({"rm", "orders"}).status, 0);
   EXPECT_EQ(tool({"ls"}).out, "");
+}
+
+// ... and of one who shares a bus with another user, on a file system that becomes full.
+TEST_F(OperateTest, ADayOfAnOperatorOfASharedBus) {
+  constexpr unsigned kAlice = 12345;
+  const int status = with_private_tmpfs("/dev/shm", "size=4m,mode=1777", [] {
+    const auto ringway = [](Words words, const std::string& input = {}) {
+      words.insert(words.begin(), {ringway_test::program("ringway"), "--dir", "/dev/shm/bus"});
+      return ringway_test::run(words, input);
+    };
+    const auto expect_refused = [](const Output& output, const std::string& words) {
+      EXPECT_EQ(output.status, 1) << output.out;
+      EXPECT_TRUE(contains(output.err, "[no_permission]")) << output.err;
+      EXPECT_TRUE(contains(output.err, words)) << output.err;
+    };
+    EXPECT_EQ(ringway({"create", "orders", "--capacity", "64KiB", "--access", "observe=everyone"}).status, 0);
+    EXPECT_EQ(ringway({"pub", "orders", "--name", "feed"}, "one\ntwo\n").status, 0);
+    // Alice may look, and is told what she may not.
+    EXPECT_EQ(ringway_test::as_user(kAlice, kAlice,
+                                    [&] {
+                                      EXPECT_TRUE(contains(ringway({"info", "orders"}).out, "feed"));
+                                      EXPECT_EQ(ringway({"observe", "orders", "--last", "1"}).out, "two\n");
+                                      expect_refused(ringway({"sub", "orders"}), "ask its owner for access");
+                                      expect_refused(ringway({"pub", "orders"}, "three\n"), "orders.data");
+                                      expect_refused(ringway({"rm", "orders", "--force"}), "ask its owner for access");
+                                      expect_refused(ringway({"create", "mine"}), "use a directory of your own");
+                                      expect_refused(ringway({"ls"}), "others open topics by their names");
+                                      EXPECT_TRUE(contains(ringway({"where"}).out, "you may not list them"));
+                                      const Output doctor = ringway({"doctor"});
+                                      EXPECT_EQ(doctor.status, 1);
+                                      EXPECT_TRUE(contains(doctor.out, "ask its owner for access")) << doctor.out;
+                                      EXPECT_TRUE(contains(doctor.out, "run this as the bus's owner")) << doctor.out;
+                                      return ::testing::Test::HasFailure() ? 1 : 0;
+                                    }),
+              0);
+    // The file system becomes full. What is in the way, and how much would be enough?
+    EXPECT_EQ(ringway({"create", "big", "--capacity", "2MiB"}).status, 0);
+    const Output full = ringway({"create", "more", "--capacity", "2MiB"});
+    EXPECT_EQ(full.status, 1);
+    EXPECT_TRUE(contains(full.err, " bytes needed, ") && contains(full.err, " bytes free; choose")) << full.err;
+    EXPECT_EQ(ringway({"pub", "big"}, numbered_lines(20'000)).status, 0);  // what is there works on
+    std::ofstream("/dev/shm/somebody-elses") << std::string(1_MiB, 'x');
+    const Output check = ringway({"check"});
+    EXPECT_EQ(check.status, 1);
+    EXPECT_TRUE(contains(check.out, "/dev/shm is 9") && contains(check.out, " % full, ")) << check.out;
+    EXPECT_TRUE(contains(ringway({"doctor"}).out, "remove topics that nobody needs")) << ringway({"doctor"}).out;
+    EXPECT_EQ(ringway({"rm", "big", "--force"}).status, 0);
+    EXPECT_EQ(ringway({"check"}).status, 0);
+    EXPECT_EQ(ringway({"create", "more", "--capacity", "1MiB"}).status, 0);
+    return ::testing::Test::HasFailure() ? 1 : 0;
+  });
+  NEEDS_PERMISSION(status);
 }
 
 }  // namespace

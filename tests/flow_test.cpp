@@ -127,6 +127,45 @@ TEST_F(FlowTest, APublisherThatWaitsGoesOnWhenTheConsumerReleases) {
   }
 }
 
+// Each try up to its timeout, as a program has it that does something else in between: who looks sees one wait.
+TEST_F(FlowTest, APublisherThatTriesAgainAndAgainWaitsSinceTheFirstTime) {
+  auto in = bus().subscriber("t", {.name = "s", .topic = {.capacity_bytes = 32_KiB}});
+  Pipe tried;
+  auto publisher = Child::fork([&] {
+    auto out = bus().publisher("t", {.name = "feed", .wait = ringway::Wait::park});
+    for (const std::size_t bytes : {out.max_payload_bytes(), std::size_t{0}}) {
+      fill(out, bytes);
+      for (int i = 0; i < 5; ++i)
+        if (out.publish("y", 2ms).code() != Code::timeout) return 1;
+      tried.signal();
+      for (;;) {
+        const auto status = out.publish("y", 20ms);
+        if (status) break;
+        if (status.code() != Code::timeout) return 2;
+      }
+    }
+    return 0;
+  });
+  const auto since = [&] {
+    for (;;) {
+      const auto info = bus().topic("t");
+      if (!info.publishers.empty() && info.publishers[0].waiting_ns) return *info.publishers[0].waiting_ns;
+      if (publisher.ended()) return std::uint64_t{0};
+    }
+  };
+  ASSERT_TRUE(tried.await());
+  const std::uint64_t first = since();
+  for (int look = 0; look < 5; ++look) {
+    EXPECT_EQ(since(), first);
+    std::this_thread::sleep_for(25ms);  // another try
+  }
+  for (int i = 0; i < 2; ++i) ASSERT_TRUE(in.receive());
+  ASSERT_TRUE(tried.await());
+  EXPECT_GT(since(), first);  // something was published: another wait
+  while (!publisher.ended()) in.poll([](const auto&) {}, 100);
+  EXPECT_EQ(publisher.wait(), 0);
+}
+
 struct Numbered {
   std::uint32_t publisher;
   std::uint32_t number;

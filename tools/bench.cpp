@@ -63,7 +63,8 @@ int measure_in(const std::string& directory, bool json) {
     print(object.dump(2) + '\n');
     return kDone;
   }
-  for (const auto& [name, value] : this_machine().lines()) print(fmt::format("{:<12} {}\n", name, value));
+  for (const auto& [name, value] : this_machine().lines())
+    if (!value.empty()) print(fmt::format("{:<12} {}\n", name, value));
   print("\n");
   print_figures("one way, 64 bytes", "time", trips);
   print_figures("streaming, 64 bytes", "rate", stream);

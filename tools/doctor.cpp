@@ -224,8 +224,14 @@ class Examination {
   }
 
   void leftovers() {
-    const auto left = leftovers_of(bus_);
-    const auto topics = bus_.topics();
+    std::vector<Leftover> left;
+    std::vector<TopicInfo> topics;
+    try {
+      left = leftovers_of(bus_);
+      topics = bus_.topics();
+    } catch (const Error& error) {
+      return say("leftovers", Severity::note, error.what(), "run this as the bus's owner");
+    }
     const auto odd = std::count_if(topics.begin(), topics.end(), [](const auto& one) { return !one.problem.empty(); });
     if (!left.empty())
       say("leftovers", Severity::warning, fmt::format("{} belong to nobody", count_text(left.size(), "thing")),

@@ -110,14 +110,20 @@ int where(const Place& place, bool json) {
   struct stat status {};
   if (::stat(bus.directory().c_str(), &status) != 0)
     throw std::system_error(errno, std::generic_category(), "cannot look at " + bus.directory());
-  const auto topics = bus.topics();
+  std::optional<std::size_t> count;
   std::set<std::uint32_t> layouts;
-  for (const auto& topic : topics) layouts.insert(topic.layout_version);
+  try {
+    const auto topics = bus.topics();
+    count = topics.size();
+    for (const auto& topic : topics) layouts.insert(topic.layout_version);
+  } catch (const Error& error) {  // where it is can be told all the same
+    if (error.code() != Code::no_permission) throw;
+  }
   if (json) {
     const Json object = {{"path", bus.directory()},
                          {"device", status.st_dev},
                          {"inode", status.st_ino},
-                         {"topics", topics.size()},
+                         {"topics", count ? Json(*count) : Json()},
                          {"layout_versions", layouts},
                          {"version", RINGWAY_VERSION},
                          {"layout_version", detail::kLayoutVersion}};
@@ -125,7 +131,8 @@ int where(const Place& place, bool json) {
     return kDone;
   }
   print(fmt::format("path      {}\ndevice    {}\ninode     {}\ntopics    {}\nlayouts   {}{}this program: {}\n",
-                    bus.directory(), status.st_dev, status.st_ino, topics.size(), fmt::join(layouts, ", "),
+                    bus.directory(), status.st_dev, status.st_ino,
+                    count ? fmt::to_string(*count) : "you may not list them", fmt::join(layouts, ", "),
                     layouts.empty() ? "" : "; ", detail::kLayoutVersion));
   return kDone;
 }
