@@ -85,8 +85,8 @@ bool Attachment::topic_stands_now() noexcept {
   return stands_;
 }
 
-bool Attachment::topic_stands(std::int64_t now, std::int64_t every) noexcept {
-  return stands_ && !removed() && (now - looked_ns_ < every || topic_stands_now());
+bool Attachment::topic_stands(std::int64_t now) noexcept {
+  return stands_ && !removed() && (now - looked_ns_ < kNamesLook || topic_stands_now());
 }
 
 std::unique_ptr<PublisherCore> attach_publisher(const std::shared_ptr<BusState>& bus, const std::string& topic,

@@ -32,8 +32,8 @@ class Attachment {
         publishers(segment->data_file()),
         subscribers(segment->control_file()) {}
 
-  // False once the topic's names no longer mean these files; they are looked at when the last look is `every` ns ago.
-  [[nodiscard]] bool topic_stands(std::int64_t now, std::int64_t every = kNamesLook) noexcept;
+  // False once the topic's names no longer mean these files; they are looked at when the last look is kNamesLook ago.
+  [[nodiscard]] bool topic_stands(std::int64_t now) noexcept;
   [[nodiscard]] bool topic_stands_now() noexcept;
 
   std::shared_ptr<BusState> bus;

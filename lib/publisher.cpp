@@ -15,7 +15,6 @@
 namespace ringway::detail {
 namespace {
 
-constexpr std::int64_t kStepLook = 1'000'000;  // ns: a small ring has many steps, and a look at two names costs 2 us
 constexpr std::int64_t kSameWait = 1'000'000'000;  // ns between two waits that count as one
 constexpr std::uint32_t kProbeEvery = 64;          // blocked tries in a row between two probes of the blocker
 
@@ -173,7 +172,7 @@ bool step(PublisherCore& core) noexcept {
   const std::uint64_t limit = core.ring.limit();
   if (limit - attachment.stepped_at < core.ring.memory().capacity / kEighths) return true;
   attachment.stepped_at = limit;
-  return attachment.topic_stands(monotonic_ns(), kStepLook);
+  return attachment.topic_stands(coarse_ns());
 }
 
 Code wait_and_claim(PublisherCore& core, std::uint64_t bytes, std::int64_t timeout, std::uint32_t count) noexcept {

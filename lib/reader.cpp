@@ -15,6 +15,9 @@ constexpr std::uint32_t kLookAfter = 64;  // tries that meet the same untagged f
 constexpr std::uint32_t kSpinsPerLook = 1024;
 constexpr std::uint32_t kSpinsPerFence = 64;  // a message that comes sooner is not held up by a fence
 constexpr std::uint32_t kEagerSpins = 1000;
+constexpr std::int32_t kPausesForDistance = 64;    // kStreak messages of one that publishes as fast as it can
+constexpr std::int32_t kStreakAfterNone = -1024;   // messages to the next try, after one that took all those pauses
+constexpr std::uint64_t kLargestKept = 4 * kLine;  // of larger frames the header's line counts for little
 
 Code fail(ReaderCore& core, Code code) noexcept {
   core.code = code;
@@ -234,6 +237,22 @@ Code look_at_claimer(Attachment& attachment, std::uint64_t position, Cause& caus
   return Code::would_block;
 }
 
+void keep_distance(ReaderCore& core) noexcept {
+  core.streak = 0;
+  const std::uint64_t next = core.ring.next();
+  const std::uint64_t extent = core.ring.last_extent();
+  if (!core.direct || next % kLine != 0 || extent % kLine != 0 || extent > kLargestKept) return;
+  const SegmentMemory& memory = core.ring.memory();
+  if (!tagged(memory, next + extent)) return;  // one by one, and each before it is asked for: no run
+  // If all frames are as long as the last, a frame starts there. If not, that word, whatever it is, costs some pauses.
+  const std::uint64_t ahead = next + kStreak * extent;
+  for (std::int32_t i = 0; i < kPausesForDistance; ++i) {
+    if (tagged(memory, ahead)) return;
+    SegmentMemory::pause();
+  }
+  core.streak = kStreakAfterNone;
+}
+
 Code find_slowly(ReaderCore& core, std::int64_t timeout) noexcept {
   if (core.forked()) {
     core.cause = {};
@@ -251,6 +270,7 @@ Code find_slowly(ReaderCore& core, std::int64_t timeout) noexcept {
   bool first = true;
   for (;;) {
     const Code looked = look_once(core);
+    if (looked != Code::ok) core.streak = std::min(core.streak, 0);
     if (looked != Code::would_block) {
       core.attachment->nap_ns = 50'000;
       return looked;

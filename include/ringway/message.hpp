@@ -51,9 +51,10 @@ struct ReaderCore {
   RingReader<SegmentMemory> ring;
   const std::atomic<std::uint32_t>* process = nullptr;  // 0 in a forked child
   const std::atomic<bool>* interrupted = nullptr;       // Bus::interrupt()
-  bool direct = false;    // in place, and find_slowly need not see every message: what the callers' own code finds
-  bool in_place = false;  // reliable: views into the ring; else checked copies in `buffer`
-  Code code = Code::ok;   // why the last call gave nothing
+  bool direct = false;      // in place, and find_slowly need not see every message: what the callers' own code finds
+  bool in_place = false;    // reliable: views into the ring; else checked copies in `buffer`
+  Code code = Code::ok;     // why the last call gave nothing
+  std::int32_t streak = 0;  // direct looks in a row that found a message; see keep_distance
   std::uint32_t slot = kNoBlocker;              // of the subscription; none for an observer
   std::uint32_t references = 0;                 // the handle and its messages; one thread
   std::uint64_t views_begin = 0;                // the oldest view not released
@@ -94,10 +95,18 @@ RINGWAY_EXPORT void close(ReaderCore* core) noexcept;
 RINGWAY_EXPORT Status seek(ReaderCore& core, From from) noexcept;
 RINGWAY_EXPORT Status refuse_length(ReaderCore& core, std::uint64_t length, std::uint64_t expected) noexcept;
 
+// After that many messages without a wait, a reader looks whether it runs into the publisher.
+inline constexpr std::int32_t kStreak = 24;
+// A reader that is just behind a publisher fetches the lines that are being written, and both wait for each other at every
+// message. So it stays back, for two microseconds at most, until the publisher is kStreak messages ahead.
+RINGWAY_EXPORT void keep_distance(ReaderCore& core) noexcept;
+
 // If direct, `found` comes from the frame to the caller's registers: stored in the core by find_slowly, and read again in wider
 // pieces than it was stored in, it would stall the caller.
 [[gnu::always_inline]] inline Code find(ReaderCore& core, std::int64_t timeout, Found& found) noexcept {
   for (;;) {
+    if (++core.streak > kStreak) [[unlikely]]
+      keep_distance(core);
     if (core.direct && !core.forked() && !core.stopped(timeout) &&
         core.views_end - core.views_begin < core.views_allowed && core.ring.look(found) == Look::message) [[likely]] {
       core.code = Code::ok;

@@ -151,6 +151,8 @@ std::size_t Reader::poll(Handler&& handler, std::size_t max, Timeout timeout) {
     }
     run.handled();
     if (++count == max) break;
+    if (++core.streak > detail::kStreak) [[unlikely]]
+      detail::keep_distance(core);
     if (core.direct && core.ring.look(found) == detail::Look::message) [[likely]]
       continue;
     core.views_allowed = detail::kMaxViews;

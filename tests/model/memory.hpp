@@ -152,7 +152,7 @@ struct Memory {
   static void release_fence(Where where = Where(__builtin_FILE(), __builtin_LINE())) {
     fence(std::memory_order_release, where);
   }
-  static void commit_fence(bool /*drain*/, Where where = Where(__builtin_FILE(), __builtin_LINE())) {
+  static void commit_fence(Where where = Where(__builtin_FILE(), __builtin_LINE())) {
     effective(where, std::memory_order_seq_cst);  // within a thread everything is done in its order
   }
   static bool heavy_fence(Where where = Where(__builtin_FILE(), __builtin_LINE())) { return barrier(where); }

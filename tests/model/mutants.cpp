@@ -25,7 +25,7 @@ constexpr Site kAll[] = {
     {"W5", kRing, "memory_.publisher(slot_).record.store(kNoRecord, std::memory_order_release);"},
     {"W6", kRing, "memory_.tail().store(next_, std::memory_order_release);"},
     {"W7", kRing, "    row.record.store(kNoRecord, std::memory_order_release);"},
-    {"W8", kRing, "Memory::commit_fence("},
+    {"W8", kRing, "Memory::commit_fence();"},
     {"W10", kRing, "Memory::full_fence();"},
     {"W9", kRing, "row.sequence.store(sequence_ += messages, std::memory_order_release);"},
     {"S1 oldest", kRing, "std::uint64_t oldest = memory_.oldest().load(std::memory_order_acquire);"},

@@ -183,9 +183,7 @@ class RingWriter {
     closed(true);
     // W8: between the tag and the look at the bits; pairs with the sleeper's heavy fence (B8): either the sleeper sees the tag,
     // or this load sees that it has armed. Death after it: the sleeper's backstop.
-    // An exclusive publisher of frames of several lines, which nothing else slows down, would run into a reader that is just
-    // behind it: where the cores are far apart each line would then be fetched twice (bench/NOTES.md).
-    Memory::commit_fence(memory_.exclusive && extent_ > kLine);
+    Memory::commit_fence();
     if (((memory_.bias().load(std::memory_order_relaxed) | heed_) & (kArmed | kAlways)) == 0) [[likely]]
       return false;
     return look_for_sleepers();
@@ -368,6 +366,8 @@ class RingReader {
   }
   [[nodiscard]] const Memory& memory() const noexcept { return memory_; }
   [[nodiscard]] std::uint64_t next() const noexcept { return next_; }
+  // Bytes from the message that the last look gave, in a frame of its own, to the next one; of no meaning after anything else.
+  [[nodiscard]] std::uint64_t last_extent() const noexcept { return next_ - last_; }
   void go_on_at(std::uint64_t position) noexcept {
     next_ = position;
     packed_.next = kNowhere;
@@ -396,6 +396,7 @@ class RingReader {
         found.position = next_;
         found.origin = frame.origin.load(std::memory_order_relaxed);  // ordered by R1
         found.stamp = frame.stamp.load(std::memory_order_relaxed);    // as above
+        last_ = next_;
         next_ = found.next;
         return Look::message;
       }
@@ -517,6 +518,7 @@ class RingReader {
 
   Memory memory_{};
   std::uint64_t next_ = 0;  // of the next message
+  std::uint64_t last_ = 0;  // of the last message that was not in a packed frame
   Packed packed_;
 };
 

@@ -119,9 +119,8 @@ struct SegmentMemory {
   static void acquire_fence() { std::atomic_thread_fence(std::memory_order_acquire); }
   static void release_fence() { std::atomic_thread_fence(std::memory_order_release); }
 #endif
-  // Keeps the compiler from moving accesses across; the machine is held by a heavy fence of whoever pairs with it. `drain`: all
-  // that was stored leaves this core first.
-  static void commit_fence(bool drain) { drain ? full_fence() : std::atomic_signal_fence(std::memory_order_seq_cst); }
+  // Keeps the compiler from moving accesses across; the machine is held by a heavy fence of whoever pairs with it.
+  static void commit_fence() { std::atomic_signal_fence(std::memory_order_seq_cst); }
   // Makes every running thread of every process that publishes pass a full fence: one of this thread before, one after.
   // False: the kernel refuses. In wait.hpp.
   static bool heavy_fence() noexcept;
