@@ -41,6 +41,7 @@ class Ring {
     for (int i = 0; i < kJobs; ++i)
       if (!out_->try_publish(Message{})) fail("the ring is too small");
   }
+  ringway::Publisher& out() { return *out_; }
   ringway::Bus& bus() { return bus_; }
   const std::string& name() const { return name_; }
 
@@ -60,11 +61,12 @@ double drain_plain(Ring& ring, ringway::Subscriber& in) {
 
 double drain_group(Ring& ring, std::vector<ringway::GroupMember>& members) {
   ring.fill();
+  const auto cpus = allowed_cpus();
   std::atomic<int> ready{0};
   std::atomic<int> done{0};
   std::chrono::steady_clock::time_point start;
   const auto work = [&](std::size_t which) {
-    if (members.size() > 1) pin(allowed_cpus()[which]);
+    pin(cpus[which % cpus.size()]);
     ready.fetch_add(1);
     while (ready.load() < static_cast<int>(members.size())) {
     }
@@ -76,13 +78,68 @@ double drain_group(Ring& ring, std::vector<ringway::GroupMember>& members) {
     }
     done.fetch_add(mine);
   };
-  std::vector<std::thread> others;
-  for (std::size_t i = 1; i < members.size(); ++i) others.emplace_back(work, i);
-  work(0);
-  for (std::thread& other : others) other.join();
+  std::vector<std::thread> threads;  // also the first: this one stays unpinned
+  for (std::size_t i = 0; i < members.size(); ++i) threads.emplace_back(work, i);
+  for (std::thread& thread : threads) thread.join();
   const double ns = ns_since(start, kJobs);
   if (done != kJobs) fail("jobs are missing");
   return ns;
+}
+
+// From one thread to another, each on a core of its own; both calls wait. ns a message.
+template <class Send, class Receive>
+double stream(Send send, Receive receive) {
+  const auto cpus = allowed_cpus();
+  std::atomic<int> ready{0};
+  const auto repeat = [&](std::size_t which, int times, auto& call) {
+    pin(cpus[which % cpus.size()]);
+    ready.fetch_add(1);
+    while (ready.load() < 2) {
+    }
+    for (int i = 0; i < times; ++i)
+      if (!call()) fail("a message is missing");
+  };
+  std::thread sender([&] { repeat(1, kJobs, send); });
+  double ns = 0;
+  std::thread receiver([&] {
+    repeat(0, 1, receive);
+    const auto start = std::chrono::steady_clock::now();
+    repeat(0, kJobs - 1, receive);
+    ns = ns_since(start, kJobs - 1);
+  });
+  sender.join();
+  receiver.join();
+  return ns;
+}
+
+double stream_group(Ring& ring, ringway::GroupMember& member) {
+  return stream([&] { return static_cast<bool>(ring.out().publish(Message{})); },
+                [&] { return static_cast<bool>(member.receive().ack()); });
+}
+
+double stream_boost(boost::interprocess::message_queue& queue) {
+  Message received;
+  boost::interprocess::message_queue::size_type size = 0;
+  unsigned priority = 0;
+  return stream(
+      [&, message = Message{}] {
+        queue.send(message.data(), message.size(), 0);
+        return true;
+      },
+      [&] {
+        queue.receive(received.data(), received.size(), size, priority);
+        return size == kBytes;
+      });
+}
+
+double stream_posix(mqd_t queue) {
+  Message received;
+  char* const bytes = reinterpret_cast<char*>(received.data());
+  return stream(
+      [&, message = Message{}] {
+        return ::mq_send(queue, reinterpret_cast<const char*>(message.data()), message.size(), 0) == 0;
+      },
+      [&] { return ::mq_receive(queue, bytes, received.size(), nullptr) == static_cast<ssize_t>(kBytes); });
 }
 
 // A queue of Boost: filled, then emptied.
@@ -116,13 +173,13 @@ double drain_posix(mqd_t queue) {
 }
 
 Row row(const std::string& figure, const std::vector<double>& ns, const std::string& than,
-        const std::vector<double>& yardstick, const Spread& ratio, Target::Kind kind, double limit) {
+        const std::vector<double>& yardstick, const Spread& ratio, const std::optional<Target>& target = {}) {
   return {.group = "groups",
           .figure = figure,
           .value = Value{median(ns), "ns a job"},
           .yardstick = Yardstick{than, {median(yardstick), "ns a message"}},
           .ratio = ratio,
-          .target = Target{kind, limit}};
+          .target = target};
 }
 
 }  // namespace
@@ -155,7 +212,8 @@ std::vector<Row> group_figures(const Options& options) {
   attributes.mq_maxmsg = 10;
   attributes.mq_msgsize = kBytes;
   const mqd_t posix_queue = ::mq_open(("/" + name).c_str(), O_CREAT | O_EXCL | O_RDWR, 0600, &attributes);
-  if (posix_queue != static_cast<mqd_t>(-1)) ::mq_unlink(("/" + name).c_str());
+  const bool has_posix = posix_queue != static_cast<mqd_t>(-1);
+  if (has_posix) ::mq_unlink(("/" + name).c_str());
 
   std::vector<double> plain;
   std::vector<double> group;
@@ -164,6 +222,9 @@ std::vector<Row> group_figures(const Options& options) {
   std::vector<double> pair16;
   std::vector<double> boost;
   std::vector<double> posix;
+  std::vector<double> through;
+  std::vector<double> through_boost;
+  std::vector<double> through_posix;
   for (int round = 0; round < options.rounds / (options.quick ? 8 : 2) + 1; ++round) {
     plain.push_back(drain_plain(plain_ring, subscriber));
     group.push_back(drain_group(one_ring, one));
@@ -171,18 +232,29 @@ std::vector<Row> group_figures(const Options& options) {
     pair.push_back(drain_group(two_ring, two));
     pair16.push_back(drain_group(two16_ring, two16));
     boost.push_back(drain_boost(boost_queue));
-    if (posix_queue != static_cast<mqd_t>(-1)) posix.push_back(drain_posix(posix_queue));
+    through.push_back(stream_group(one_ring, one[0]));
+    through_boost.push_back(stream_boost(boost_queue));
+    if (!has_posix) continue;
+    posix.push_back(drain_posix(posix_queue));
+    through_posix.push_back(stream_posix(posix_queue));
   }
   using Kind = Target::Kind;
+  const std::string queue = "boost::interprocess::message_queue";
   std::vector<Row> rows = {
-      row("take and ack, 64 bytes", group, "receive and release", plain, ratio(group, plain), Kind::at_most, 2.5),
-      row("rate of 2 members, prefetch 1", pair, "1 member", group, ratio(group, pair), Kind::at_least, 0.3),
-      row("rate of 2 members, prefetch 16", pair16, "1 member", group16, ratio(group16, pair16), Kind::at_least, 0.6),
-      row("rate of 1 member", group, "boost::interprocess::message_queue", boost, ratio(boost, group), Kind::at_least,
-          5)};
-  if (!posix.empty())
-    rows.push_back(row("rate of 1 member", group, "POSIX mqueue", posix, ratio(posix, group), Kind::at_least, 10));
-  if (posix_queue != static_cast<mqd_t>(-1)) ::mq_close(posix_queue);
+      row("take and ack, 64 bytes", group, "receive and release", plain, ratio(group, plain),
+          Target{Kind::at_most, 2.5}),
+      row("rate of 2 members, prefetch 1", pair, "1 member", group, ratio(group, pair), Target{Kind::at_least, 0.3}),
+      row("rate of 2 members, prefetch 16", pair16, "1 member", group16, ratio(group16, pair16),
+          Target{Kind::at_least, 0.6}),
+      row("rate from a publisher to a member", through, queue, through_boost, ratio(through_boost, through),
+          Target{Kind::at_least, 5}),
+      row("rate of 1 member that drains", group, queue, boost, ratio(boost, group))};
+  if (has_posix) {
+    rows.push_back(row("rate from a publisher to a member", through, "POSIX mqueue", through_posix,
+                       ratio(through_posix, through), Target{Kind::at_least, 10}));
+    rows.push_back(row("rate of 1 member that drains", group, "POSIX mqueue", posix, ratio(posix, group)));
+  }
+  if (has_posix) ::mq_close(posix_queue);
   return rows;
 }
 

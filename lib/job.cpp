@@ -169,18 +169,22 @@ Code take_once(MemberCore& core, Taken& job, std::uint64_t now, Waiting& waiting
     if (take_returned(core, job, now, waiting, code)) return code;
   }
   std::uint32_t got = 0;
-  const Took took = core.ring.take(core.waiting.get(), core.prefetch - core.in_hand, now, got);
+  const std::uint32_t most = core.prefetch - core.in_hand;
+  Taken* const jobs = most == 1 ? &job : core.waiting.get();  // in place: a copy of what was just stored stalls
+  const Took took = core.ring.take(jobs, most, now, got);
   attachment.full = took == Took::table_full;
   switch (took) {
     case Took::job:
-      job = core.waiting[0];
-      core.waiting_begin = 1;
-      core.waiting_end = got;
+      if (most != 1) {
+        job = jobs[0];
+        core.waiting_begin = 1;
+        core.waiting_end = got;
+      }
       if (any_member_parked(memory, core.ring.group()) && core.ring.something()) [[unlikely]]
         wake_member(memory, core.ring.row());
       return Code::ok;
     case Took::corrupt:
-      return corrupt_word(core.cause, "data file: size, extent and kind of a frame", core.waiting[0].found.size,
+      return corrupt_word(core.cause, "data file: size, extent and kind of a frame", jobs[0].found.size,
                           memory.max_extent);
     case Took::table_full:
       header.full.store(1, std::memory_order_relaxed);  // a hint; the backstop stands behind it
