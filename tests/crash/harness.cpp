@@ -8,10 +8,12 @@
 #include <filesystem>
 #include <optional>
 #include <random>
+#include <set>
 #include <unordered_set>
 #include <utility>
 #include <vector>
 
+#include "crash/crew.hpp"
 #include "crash/reporter.hpp"
 #include "crash/survivor.hpp"
 #include "crash/traced.hpp"
@@ -88,6 +90,14 @@ int repair(const std::string& directory) {
     if (row.kind.load() == SubscriptionKind::ephemeral && row.owned.load() == 1 &&
         subscribers.probe(kSlotBytes + slot) == Prober::Answer::dead)
       free_subscription(memory, slot);
+    if (row.kind.load() != SubscriptionKind::group) continue;
+    const std::uint32_t group = row.group.load();
+    for (std::uint32_t member = 0; member < memory.max_members; ++member) {
+      RingMember<SegmentMemory> ring;
+      ring.attach(memory, slot, group, member, memory.member(group, member).incarnation.load() + 1);
+      ring.settle();
+    }
+    move_gate(memory, slot, group);
   }
   mark();
   return 0;
@@ -124,7 +134,8 @@ class Run {
     write_image(start_, path(base_));
     Traced traced([this] { return act(operation_, path(base_), kActor); });
     Watch watch(path(base_));
-    rules_ = {watch.image(), operation_.adds, operation_.releases, operation_.moves_cursor};
+    rules_ = {watch.image(),           operation_.adds, operation_.releases,
+              operation_.moves_cursor, operation_.acks, operation_.buries};
     shots_.push_back({watch.image(), {}});
     seen_.insert(watch.image().hash());
     Point point;
@@ -254,7 +265,6 @@ class Run {
   }
 
   void stop(const Point& point);
-
   const Operation& operation_;
   const Options& options_;
   std::mt19937_64 dice_;
@@ -287,9 +297,26 @@ struct Untouched {
         throw Bad("the row of the stopped publisher was changed");
       frame(now, then);
     }
+    for (std::uint32_t slot = 0; slot < limits.max_members; ++slot) {
+      const MemberSlot& then = image_.member(0, slot);
+      if (std::string_view(reinterpret_cast<const char*>(then.name.data()), 5) != "actor" || then.owned.load() == 0)
+        continue;
+      const MemberSlot& row = now.member(0, slot);
+      if (row.incarnation.load() != then.incarnation.load() || row.owned.load() != then.owned.load())
+        throw Bad("the row of the stopped member was changed");
+      for (std::uint32_t index = 0; index < limits.max_in_flight; ++index) job(now, slot, index);
+    }
   }
 
  private:
+  void job(const Image& now, std::uint32_t slot, std::uint32_t index) const {
+    const InFlightEntry& then = image_.entry(0, index);
+    const JobWord word = unpack_word(then.word.load());
+    if (word.owner != slot || word.state == EntryState::free || word.state == EntryState::returned) return;
+    if (now.entry(0, index).word.load() != then.word.load() ||
+        now.entry(0, index).position.load() != then.position.load())
+      throw Bad("a job of the stopped member was changed");
+  }
   void frame(const Image& now, const PublisherSlot& row) const {
     const std::uint64_t record = row.record.load();
     for (const Frame& frame : image_.frames())
@@ -327,12 +354,37 @@ class Beside {
     if (read_image(directory).subscription(0).kind.load() == SubscriptionKind::durable)  // taken: the stopped one's
       durable_ = unless_busy(true, [&] { return bus_.subscriber("t", {.name = "d", .attach_timeout = 1ms}); });
     publisher_ = unless_busy(busy || exclusive, [&] { return bus_.publisher("t", {.attach_timeout = 1ms}); });
+    if (is_group(read_image(directory), kGroupRow))
+      member_ = unless_busy(busy, [&] { return bus_.group_member("t", {.group = "g", .attach_timeout = 1ms}); });
   }
 
   void read() {
     read(durable_, got_);
     std::vector<Id> unused;
     read(lossy_, unused);
+    while (member_) {
+      auto job = member_->try_receive();
+      if (!job && job.status() != ringway::Code::would_block) throw Bad("cannot work: " + job.status().text());
+      if (!job) break;
+      const Id id = identify(job.payload().data(), job.payload().size());
+      if (!jobs_.insert({id.writer, id.number}).second && !job.redelivered())
+        throw Bad("job " + to_string(id) + " came twice, unmarked");
+      if (!job.ack()) throw Bad("job " + to_string(id) + " cannot be acknowledged");
+    }
+  }
+  // So many jobs, and what was published beside the stopped one, came here or are dead letters.
+  void check_jobs(std::size_t others) {
+    const auto done = [&] {
+      std::set<std::uint64_t> letters;
+      for (const Frame& frame : read_image(bus_.directory()).dead_letters().frames()) letters.insert(frame.origin);
+      return jobs_.size() + letters.size();
+    };
+    for (int tries = 0; member_ && tries < 2000 && done() < others + number_; ++tries) {
+      read();
+      ::usleep(1000);  // one that was given back is due a little later
+    }
+    if (member_ && done() != others + number_)
+      throw Bad(std::to_string(done()) + " jobs are done, due are " + std::to_string(others + number_));
   }
   void publish(int messages) {
     std::array<std::byte, kPayload> bytes{};
@@ -383,7 +435,9 @@ class Beside {
   std::optional<ringway::Subscriber> durable_;
   std::optional<ringway::Subscriber> lossy_;
   std::optional<ringway::Publisher> publisher_;
+  std::optional<ringway::GroupMember> member_;
   std::vector<Id> got_;
+  std::set<std::pair<std::uint64_t, std::uint64_t>> jobs_;
   std::uint64_t number_ = 0;
   std::uint64_t expected_of_actor_ = 1;
 };
@@ -416,7 +470,10 @@ void Run::stop(const Point& point) {
       if (status != static_cast<int>(Outcome::done) && status != static_cast<int>(Outcome::without))
         throw Bad("gone on, it ended with " + std::to_string(status));
       for (int tries = 0; tries < 130; ++tries) beside.read();
-      beside.check(operation_.adds == 0 || status == static_cast<int>(Outcome::done));
+      const bool done = status == static_cast<int>(Outcome::done);
+      beside.check(operation_.adds == 0 || done);
+      if (has_group(operation_.base) && is_group(read_image(path(base_)), kGroupRow))
+        beside.check_jobs(due_jobs(rules_.base, kGroupRow).size() - operation_.acks + (done ? operation_.adds : 0));
     }
     survive(path(base_), point.number % 2 == 0);
   });

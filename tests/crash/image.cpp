@@ -40,6 +40,14 @@ struct stat write_file(const std::string& path, const std::vector<std::byte>& by
   return status;
 }
 
+// Both files of a topic.
+void write_topic(const std::string& path, const std::vector<std::byte>& data, const std::vector<std::byte>& control) {
+  const std::uint64_t inode = write_file(path + ".control", control).st_ino;
+  std::vector<std::byte> copy = data;
+  std::memcpy(copy.data() + offsetof(Prefix, control_inode), &inode, sizeof inode);
+  write_file(path + ".data", copy);
+}
+
 const std::byte* map_file(const std::string& path, std::size_t& bytes) {
   const int file = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
   struct stat status {};
@@ -77,6 +85,17 @@ const SubscriptionSlot& Image::subscription(std::uint32_t slot) const {
                                                     slot * sizeof(SubscriptionSlot));
 }
 
+const GroupHeader& Image::group(std::uint32_t index) const {
+  return *reinterpret_cast<const GroupHeader*>(control.data() + groups_offset(limits()) +
+                                               index * group_bytes(limits()));
+}
+const MemberSlot& Image::member(std::uint32_t group, std::uint32_t slot) const {
+  return reinterpret_cast<const MemberSlot*>(&this->group(group) + 1)[slot];
+}
+const InFlightEntry& Image::entry(std::uint32_t group, std::uint32_t index) const {
+  return reinterpret_cast<const InFlightEntry*>(&member(group, limits().max_members))[index];
+}
+
 std::vector<Frame> Image::frames() const {
   const std::uint64_t capacity = header().capacity_bytes;
   const std::uint64_t ring = ring_offset(limits());
@@ -97,6 +116,11 @@ std::vector<Frame> Image::frames() const {
       const std::size_t room = at < twice.size() ? twice.size() - at : 0;
       frames.push_back({position + i, i + 1 == messages ? end : position + i + 1, true,
                         identify(twice.data() + at, std::min<std::size_t>(length_of(size), room))});
+      const std::size_t trailer = trailer_offset(length_of(size));
+      if (!has_trailer(size) || trailer + sizeof(DeadLetterTrailer) > room) continue;
+      const auto& from = *reinterpret_cast<const DeadLetterTrailer*>(twice.data() + at + trailer);
+      frames.back().origin = from.position;
+      frames.back().attempts = from.attempts;
     }
   }
   std::sort(frames.begin(), frames.end(),
@@ -120,44 +144,59 @@ std::uint64_t Image::hash() const {
   for (std::uint32_t slot = 0; slot < all.max_subscriptions; ++slot)
     clear(plain.control, subscriptions_offset(all) + slot * sizeof(SubscriptionSlot) + offsetof(SubscriptionSlot, pid),
           4);
+  for (std::uint32_t group = 0; group < all.max_groups; ++group) {
+    const std::uint64_t members = groups_offset(all) + group * group_bytes(all) + sizeof(GroupHeader);
+    const std::uint64_t entries = members + all.max_members * sizeof(MemberSlot);
+    for (std::uint32_t slot = 0; slot < all.max_members; ++slot)
+      clear(plain.control, members + slot * sizeof(MemberSlot) + offsetof(MemberSlot, pid), 4);
+    for (std::uint32_t index = 0; index < all.max_in_flight; ++index)
+      clear(plain.control, entries + index * sizeof(InFlightEntry) + offsetof(InFlightEntry, time_ns), 8);
+  }
   const auto view = [](const std::vector<std::byte>& bytes) {
     return std::hash<std::string_view>()({reinterpret_cast<const char*>(bytes.data()), bytes.size()});
   };
-  return view(plain.data) * 31 + view(plain.control);
+  const std::uint64_t letters = dead_data.empty() ? 0 : dead_letters().hash();
+  return (view(plain.data) * 31 + view(plain.control)) * 31 + letters;
 }
 
 Image read_image(const std::string& directory) {
-  return {bytes_of(directory + "/t.data"), bytes_of(directory + "/t.control")};
+  Image image{bytes_of(directory + "/t.data"), bytes_of(directory + "/t.control"), {}, {}};
+  if (::access((directory + "/dead.data").c_str(), F_OK) != 0) return image;
+  image.dead_data = bytes_of(directory + "/dead.data");
+  image.dead_control = bytes_of(directory + "/dead.control");
+  return image;
 }
 
 void write_image(const Image& image, const std::string& directory) {
-  const struct stat control = write_file(directory + "/t.control", image.control);
-  Image copy = image;
-  const std::uint64_t inode = control.st_ino;
-  std::memcpy(copy.data.data() + offsetof(Prefix, control_inode), &inode, sizeof inode);
-  write_file(directory + "/t.data", copy.data);
+  write_topic(directory + "/t", image.data, image.control);
+  if (!image.dead_data.empty()) write_topic(directory + "/dead", image.dead_data, image.dead_control);
 }
 
-Watch::Watch(const std::string& directory) {
-  std::size_t data = 0;
-  std::size_t control = 0;
-  data_ = map_file(directory + "/t.data", data);
-  control_ = map_file(directory + "/t.control", control);
-  last_.data.assign(data_, data_ + data);
-  last_.control.assign(control_, control_ + control);
+Watch::Watch(const std::string& directory) : last_(read_image(directory)) {
+  const auto add = [&](const char* name, std::vector<std::byte>& copy) {
+    std::size_t bytes = 0;
+    if (copy.empty()) return;
+    files_.push_back({map_file(directory + name, bytes), &copy});
+    copy.assign(files_.back().bytes, files_.back().bytes + bytes);
+  };
+  add("/t.data", last_.data);
+  add("/t.control", last_.control);
+  add("/dead.data", last_.dead_data);
+  add("/dead.control", last_.dead_control);
 }
 
 Watch::~Watch() {
-  ::munmap(const_cast<std::byte*>(data_), last_.data.size());
-  ::munmap(const_cast<std::byte*>(control_), last_.control.size());
+  for (const File& file : files_) ::munmap(const_cast<std::byte*>(file.bytes), file.copy->size());
 }
 
 bool Watch::changed() {
-  const bool data = std::memcmp(data_, last_.data.data(), last_.data.size()) != 0;
-  const bool control = std::memcmp(control_, last_.control.data(), last_.control.size()) != 0;
-  if (data) std::memcpy(last_.data.data(), data_, last_.data.size());
-  if (control) std::memcpy(last_.control.data(), control_, last_.control.size());
-  return data || control;
+  bool any = false;
+  for (const File& file : files_) {
+    if (std::memcmp(file.bytes, file.copy->data(), file.copy->size()) == 0) continue;
+    std::memcpy(file.copy->data(), file.bytes, file.copy->size());
+    any = true;
+  }
+  return any;
 }
 
 }  // namespace ringway_crash

@@ -1,4 +1,4 @@
-// The bytes of a topic's two files: what a SIGKILL would leave. Read by the layout alone, without the library's code.
+// The bytes of a topic's two files, and of those for its dead letters: what a SIGKILL would leave. Read by the layout alone, without the library's code.
 //
 // Thread safety: plain values; a Watch belongs to one thread. Progress: bounded by the files' sizes. Crash: reads, and
 // files of the harness's own.
@@ -29,11 +29,16 @@ struct Frame {
   std::uint64_t end = 0;
   bool message = false;
   Id id;
+  std::uint64_t origin = 0;    // of a dead letter: the job's position
+  std::uint32_t attempts = 0;  // ... and how many it had
 };
 
 struct Image {
   std::vector<std::byte> data;
   std::vector<std::byte> control;
+  // Of the topic "dead", if there is one.
+  std::vector<std::byte> dead_data;
+  std::vector<std::byte> dead_control;
 
   template <class T>
   [[nodiscard]] const T& data_at(std::uint64_t offset) const {
@@ -49,6 +54,10 @@ struct Image {
   [[nodiscard]] ringway::detail::Limits limits() const;
   [[nodiscard]] const ringway::detail::PublisherSlot& publisher(std::uint32_t slot) const;
   [[nodiscard]] const ringway::detail::SubscriptionSlot& subscription(std::uint32_t slot) const;
+  [[nodiscard]] const ringway::detail::GroupHeader& group(std::uint32_t index) const;
+  [[nodiscard]] const ringway::detail::MemberSlot& member(std::uint32_t group, std::uint32_t slot) const;
+  [[nodiscard]] const ringway::detail::InFlightEntry& entry(std::uint32_t group, std::uint32_t index) const;
+  [[nodiscard]] Image dead_letters() const { return {dead_data, dead_control, {}, {}}; }
 
   // All frames from `oldest` on that have their tag, in order: each place of the ring is looked at, no chain followed.
   [[nodiscard]] std::vector<Frame> frames() const;
@@ -57,10 +66,10 @@ struct Image {
 };
 
 Image read_image(const std::string& directory);
-// Makes the two files of the topic "t" again, in new files: no lock of anybody's is left.
+// Makes the files of the topic "t", and of "dead", again, in new files: no lock of anybody's is left.
 void write_image(const Image& image, const std::string& directory);
 
-// Both files as somebody else writes them.
+// All files as somebody else writes them.
 class Watch {
  public:
   explicit Watch(const std::string& directory);
@@ -72,8 +81,11 @@ class Watch {
   [[nodiscard]] const Image& image() const { return last_; }
 
  private:
-  const std::byte* data_ = nullptr;
-  const std::byte* control_ = nullptr;
+  struct File {
+    const std::byte* bytes;
+    std::vector<std::byte>* copy;
+  };
+  std::vector<File> files_;
   Image last_;
 };
 

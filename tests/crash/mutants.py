@@ -20,12 +20,14 @@ RING = "include/ringway/detail/ring.hpp"
 PUBLISHER = "include/ringway/publisher.hpp"
 MESSAGE = "include/ringway/message.hpp"
 WAIT = "include/ringway/detail/wait.hpp"
+JOBS = "include/ringway/detail/jobs.hpp"
 
 # What must be compiled again for a changed header, beside the operation's own source; a changed source only itself.
 USERS = {
     RING: ["lib/publisher.cpp"],
     PUBLISHER: [],
     MESSAGE: [],
+    JOBS: ["lib/job.cpp", "lib/group.cpp", "lib/publisher.cpp"],
     WAIT: ["lib/publisher.cpp", "lib/attachment.cpp"],
     "lib/attachment.hpp": ["lib/attachment.cpp", "lib/subscription.cpp"],
     "lib/resolve.hpp": ["lib/repair.cpp", "lib/reader.cpp"],
@@ -181,6 +183,46 @@ MUTANTS = [
         ("        return true;\n      }\n    }\n", "        held.store(0);\n        return true;\n      }\n    }\n")]),
     ("the-dead-keep-their-slots", "attach-publisher", "lib/attachment.cpp", [(
         "owned && attachment.publishers.probe(kSlotBytes + slot) != Prober::Answer::dead;", "owned;")]),
+    # Groups.
+    ("trying-without-a-position-is-a-job", "take", JOBS, [(
+        "    if (position == 0 || (word.state", "    if ((word.state")]),
+    ("what-never-won-is-a-job", "take", JOBS, [(
+        "(word.state == EntryState::trying && !before(position - 1, next))", "false")]),
+    ("what-may-have-won-is-dropped", "take", JOBS, [(
+        "(word.state == EntryState::trying && !before(position - 1, next))", "word.state == EntryState::trying")]),
+    ("what-may-have-won-is-not-marked", "take", JOBS, [(
+        "    word.again = word.again || word.state == EntryState::trying;\n", "")]),
+    ("next-before-the-positions", "take-two", JOBS, [(
+        "memory_.entry(group_, jobs[i].entry).position.store(jobs[i].found.position + 1, std::memory_order_release);",
+        "if (i == 0) memory_.entry(group_, jobs[i].entry).position.store(jobs[i].found.position + 1, std::memory_order_release);"),
+        ("    got = own;\n",
+         "    for (std::uint32_t i = 1; i < own; ++i)\n"
+         "      memory_.entry(group_, jobs[i].entry).position.store(jobs[i].found.position + 1, std::memory_order_release);\n"
+         "    got = own;\n")]),
+    ("handed-out-uncounted", "hand-out", JOBS, [(
+        "    word.attempt = std::min(word.attempt + 1, kMaxAttempts);", "")]),
+    ("ack-keeps-the-position", "take-next", JOBS, [(
+        "    entry.position.store(0, std::memory_order_release);", "")]),
+    ("done-jobs-come-again", "take-torn", JOBS, [(
+        "    if (position == 0 || (word.state", "    if (position == 0) return true;\n    if ((word.state")]),
+    ("held-back-publishers-leave-the-gate", "move-gate", "lib/publisher.cpp", [(
+        "!before(frame_start(move_gate(memory, blocker.slot, group)), blocker.position);", "group == memory.max_groups;")]),
+    ("given-back-by-way-of-free", "nack", JOBS, [(
+        "    entry.time_ns.store(not_before_ns, std::memory_order_relaxed);  // T8 orders it",
+        "    entry.word.store(0, std::memory_order_seq_cst);\n    entry.time_ns.store(not_before_ns, std::memory_order_relaxed);")]),
+    ("take-over-forgets-the-attempts", "take-over", JOBS, [(
+        "    word.state = EntryState::held;\n    word.owner = slot_;",
+        "    word.state = EntryState::held;\n    word.attempt = 0;\n    word.owner = slot_;")]),
+    ("done-before-its-dead-letter", "dead-letter", "lib/job.cpp", [(
+        "  Code code = Code::system;\n  try {", "  Code code = Code::system;\n  core.ring.ack(job);\n  try {"),
+        ("    core.ring.ack(job);\n    count(", "    count(")]),
+    ("joins-without-settling", "join-settles", "lib/group.cpp", [("  core.ring.settle();  // Death after it: done again\n", "")]),
+    ("leave-ends-what-was-taken-ahead", "leave", "lib/group.cpp", [(
+        "core->ring.give_back(core->waiting[core->waiting_begin], 0);", "core->ring.ack(core->waiting[core->waiting_begin]);")]),
+    ("group-that-has-not-joined-stays-so", "make-group", "lib/group.cpp", [(
+        "  made = !taken.existing || !has_joined(row);", "  made = !taken.existing;")]),
+    ("member-without-a-backstop", "wake-member", "lib/job.cpp", [(
+        "std::min(deadline, now + longest_sleep(attachment.wait))", "deadline")]),
     # A reboot.
     ("whoever-leaves-speaks-for-all", "RebootTest", "lib/reboot.cpp", [(
         "  if (!anyone_attached(segment.memory(), publishers, subscribers))\n", "")]),
@@ -262,7 +304,7 @@ def test_program(suite):
 def sources_of(file, operation):
     if is_suite(operation):
         return [f"tests/{test_program(operation).name}", *USERS.get(file, [file])]
-    if file not in (RING, PUBLISHER, MESSAGE):
+    if file not in (RING, PUBLISHER, MESSAGE, JOBS):
         return USERS.get(file, [file])
     return ["tests/crash/pairs.cpp" if operation == "pairs" else "tests/crash/operations.cpp", *USERS[file]]
 

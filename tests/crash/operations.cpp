@@ -153,6 +153,55 @@ void detach(Actor& a) {
   a.publisher.reset();
   a.subscriber.reset();
 }
+void join(Actor& a, std::uint32_t prefetch) {
+  a.member.emplace(a.bus.group_member("t", {.group = "g", .name = "actor", .prefetch = prefetch}));
+}
+void join_one(Actor& a) { join(a, 1); }
+void join_two(Actor& a) { join(a, 2); }
+void take(Actor& a) { a.jobs.push_back(a.member->try_receive()); }
+// Until it has looked at the claimer of what is in its way.
+void take_at_last(Actor& a) {
+  for (int tries = 0; tries < 130 && (a.jobs.empty() || !a.jobs.back()); ++tries) take(a);
+}
+void receive_job_shortly(Actor& a) { a.jobs.push_back(a.member->receive(kShort)); }
+void join_and_take(Actor& a) {
+  join_one(a);
+  take(a);
+}
+void join_and_take_two(Actor& a) {
+  join_two(a);
+  take(a);
+}
+// A publisher waits for the group; another member sleeps.
+void join_and_take_with_bits(Actor& a) {
+  join_and_take(a);
+  const auto segment = ringway_test::map_topic(a.directory, "t", Role::publish);
+  const SegmentMemory& memory = segment->memory();
+  memory.bias().fetch_or(kArmed);
+  memory.waiting_line(1).blocker.store(kGroupRow);
+  memory.waiting_line(1).position.store(memory.oldest().load());
+  for (const auto& bed : {waiting_bed(memory, 1), member_bed(memory, 0, 1), parked_bed(memory, kGroupRow)})
+    bed.word->fetch_or(bed.bit);
+}
+void ack(Actor& a) { a.status = a.jobs.back().ack(); }
+void join_and_finish_one(Actor& a) {
+  join_and_take(a);
+  ack(a);
+}
+void nack(Actor& a) { a.status = a.jobs.back().nack(ringway::Timeout(0ms), "not now"); }
+void leave(Actor& a) {
+  a.jobs.clear();
+  a.member.reset();
+}
+void make_group(Actor& a) { a.bus.create_group("t", "n"); }
+void remove_group(Actor& a) { a.bus.remove_subscription("t", "g"); }
+Outcome has_job(Actor& a) {
+  const ringway::Job& job = a.jobs.back();
+  if (!job) return job.status() == Code::would_block ? Outcome::without : Outcome::wrong;
+  return identify(job.payload().data(), job.payload().size()).whole ? Outcome::done : Outcome::wrong;
+}
+Outcome is_member(Actor& a) { return a.member ? Outcome::done : Outcome::wrong; }
+
 void make_subscription(Actor& a) { a.bus.create_subscription("t", "n"); }
 void remove_subscription(Actor& a) { a.bus.remove_subscription("t", "l"); }
 
@@ -208,16 +257,41 @@ const std::vector<Operation>& operations() {
       {"detach-publisher", Base::few, true, true, attach_and_publish, detach, nothing},
       {"detach-durable", Base::few, true, true, subscribe, detach, nothing},
       {"detach-ephemeral", Base::few, true, true, subscribe_ephemeral, detach, nothing},
+      {"take", Base::jobs, true, false, join_one, take, has_job},
+      {"take-next", Base::jobs, true, false, join_and_finish_one, take, has_job},  // into the same entry
+      {"take-two", Base::jobs, true, false, join_two, take, has_job},
+      {"hand-out", Base::jobs, true, false, join_and_take_two, take, has_job},
+      {"ack", Base::jobs, true, true, join_and_take, ack, went_well, 0, 0, false, false, 1},
+      {"ack-wakes", Base::jobs, true, false, join_and_take_with_bits, ack, went_well, 0, 0, false, false, 1},
+      {"nack", Base::jobs, true, false, join_and_take_with_bits, nack, went_well},
+      {"take-over", Base::jobs_held, true, false, join_one, take, has_job},
+      {"take-torn", Base::jobs_torn, true, false, join_one, take, has_job},
+      {"dead-letter", Base::jobs_last, true, false, join_one, take, has_job, 0, 0, false, false, 0, 1},
+      {"pass-padding-of-jobs", Base::jobs_padding, true, false, join_one, take, nothing},
+      {"skip-dead-claim-of-jobs", Base::jobs_claim, true, false, join_one, take_at_last, has_job},
+      {"wait-for-job", Base::jobs_padding, true, false, join_one, receive_job_shortly, nothing},
+      {"move-gate", Base::jobs_done, true, true, attach, try_publish, went_well, 1},
+      {"join", Base::jobs, true, false, [](Actor&) {}, join_one, is_member, 0, 0, true},
+      {"join-settles", Base::jobs_left, true, false, [](Actor&) {}, join_one, is_member, 0, 0, true},
+      {"leave", Base::jobs, true, false, join_and_take_two, leave, nothing},
+      {"make-group", Base::jobs, true, false, [](Actor&) {}, make_group, nothing, 0, 0, true},
+      {"end-group", Base::jobs, true, false, [](Actor&) {}, remove_group, nothing, 0, 0, true},
   };
   return all;
 }
 
 void make_base(const std::string& directory, Base base, bool exclusive) {
   using namespace ringway_test;
-  make_topic(directory, "t", small_spec(exclusive, kFirst));
+  TopicSpec spec = small_spec(exclusive, kFirst);
+  if (has_group(base)) spec.limits = {kMinTestCapacity, 4, 4, 2, 3, 4};
+  make_topic(directory, "t", spec);
   const ringway::Bus bus = ringway::Bus::at(directory);
   bus.create_subscription("t", "d");
   bus.create_subscription("t", "l", {.reliability = Reliability::lossy});
+  if (has_group(base)) {
+    bus.create_group("t", "g", {.max_attempts = kAttempts, .retry_delay = 0ms, .dead_letter = "dead"});
+    bus.remove_subscription("t", "d");
+  }
   const auto segment = map_topic(directory, "t", Role::publish);
   const SegmentMemory& memory = segment->memory();
   std::uint64_t number = 0;
@@ -245,7 +319,59 @@ void make_base(const std::string& directory, Base base, bool exclusive) {
     if (!ringway_test::claim(writer, kPayload)) throw std::runtime_error("no claim to be had");
     return writer;
   };
+  // A member without a life, in that slot; it has the first two jobs, and the first in hand.
+  std::array<Taken, 2> taken;
+  const auto die_with_jobs = [&](std::uint32_t slot) {
+    publish_some(5);
+    memory.member(0, slot).incarnation.store(1);
+    memory.member(0, slot).owned.store(1);
+    RingMember<SegmentMemory> member;
+    member.attach(memory, kGroupRow, 0, slot, 1);
+    std::uint32_t got = 0;
+    if (member.take(taken.data(), 2, 1, got) != Took::job || got != 2) throw std::runtime_error("no jobs to be had");
+    return member;
+  };
+  // All jobs, by somebody who does not move the gate.
+  const auto finish_all = [&] {
+    RingMember<SegmentMemory> member;
+    member.attach(memory, kGroupRow, 0, 0, 1);
+    for (std::uint32_t got = 0; member.take(taken.data(), 1, 1, got) == Took::job;) member.ack(taken[0]);
+  };
   switch (base) {
+    case Base::jobs: publish_some(5); break;
+    case Base::jobs_held: die_with_jobs(2); break;
+    case Base::jobs_left: die_with_jobs(0); break;
+    case Base::jobs_last: die_with_jobs(2).hand_out(taken[0], 1); break;
+    case Base::jobs_torn: {
+      die_with_jobs(2);
+      memory.entry(0, taken[0].entry).word.store(pack_word({EntryState::trying, false, false, 2, 0, 1, 1}));
+      memory.entry(0, taken[1].entry).position.store(0);
+      memory.group(0).entries_used.store(4);
+      std::uint64_t position = 0;  // the first of the others has none yet, the next would have the job at next
+      for (std::uint32_t index = 0; index < 4; ++index) {
+        if (index == taken[0].entry || index == taken[1].entry) continue;
+        memory.entry(0, index).word.store(pack_word({EntryState::trying, false, false, 2, 0, 1, 1}));
+        memory.entry(0, index).position.store(std::exchange(position, memory.group(0).next.load() + 1));
+      }
+      break;
+    }
+    case Base::jobs_done:
+      publish_some(32);
+      finish_all();
+      break;
+    case Base::jobs_padding:
+    case Base::jobs_claim: {
+      publish_some(3);
+      finish_all();
+      Writer writer = die_inside_a_claim();
+      if (base == Base::jobs_padding) {
+        static_cast<void>(writer.abort());
+        memory.publisher(1).state.store(PublisherState::free);
+      } else {
+        publish_some(2);
+      }
+      break;
+    }
     case Base::few:
       publish_some(5);
       release_some(1);

@@ -33,7 +33,19 @@ enum class Base : std::uint8_t {
   padding,      // an aborted frame at d's cursor, then a message
   padding_end,  // only an aborted frame behind d's cursor
   packed,       // five messages in one frame; d has released two
+  // Five messages and the group "g" (two attempts, then to "dead") in place of d.
+  jobs,          // nobody has taken any
+  jobs_held,     // a dead member has the first two, one of them not yet handed out
+  jobs_last,     // the same, and the first has had its last attempt
+  jobs_left,     // the same as jobs_held, and the next to join takes the dead one's slot
+  jobs_torn,     // a dead member was taking the first and acknowledging the second, and had two entries for others
+  jobs_done,     // all are acknowledged, but the gate has not moved, and the ring is full
+  jobs_padding,  // only an aborted frame
+  jobs_claim,    // a publisher died inside its claim; two messages behind it
 };
+constexpr bool has_group(Base base) { return base >= Base::jobs; }
+inline constexpr std::uint32_t kAttempts = 2;
+inline constexpr std::uint32_t kGroupRow = 2;  // behind d, which is removed, and l
 
 // The process that runs the operation.
 struct Actor {
@@ -47,6 +59,8 @@ struct Actor {
   std::optional<ringway::Claim> claim = {};
   std::optional<ringway::Run> run = {};
   std::optional<ringway::Message> message = {};
+  std::optional<ringway::GroupMember> member = {};
+  std::vector<ringway::Job> jobs = {};
   ringway::Status status = {};
   std::uint64_t number = 0;  // of the next message
   std::size_t count = 0;
@@ -67,6 +81,8 @@ struct Operation {
   std::size_t releases = 0;  // messages of d
   bool table_lock = false;   // somebody else may find a table lock held
   bool moves_cursor = false;
+  std::size_t acks = 0;    // jobs
+  std::size_t buries = 0;  // jobs
 };
 
 const std::vector<Operation>& operations();

@@ -36,6 +36,12 @@ int wait_for_message(const std::string& directory) {
   return message && identify(message.payload().data(), message.payload().size()).whole ? 0 : 1;
 }
 
+int wait_for_job(const std::string& directory) {
+  auto member = Bus::at(directory).group_member("t", {.group = "g"});
+  auto job = member.receive(kPatience);
+  return job && identify(job.payload().data(), job.payload().size()).whole && job.ack() ? 0 : 1;
+}
+
 int wait_for_space(const std::string& directory) {
   auto publisher = Bus::at(directory).publisher("t", {.wait = Wait::park});
   std::array<std::byte, kPayload> bytes{};
@@ -68,6 +74,8 @@ const std::vector<Case>& cases() {
        publish},
       {"wake-publisher", Base::blocked, wait_for_space, [](const SegmentMemory& m) { return anyone_waiting(m); },
        release},
+      {"wake-member", Base::jobs_padding, wait_for_job, [](const SegmentMemory& m) { return any_member_parked(m, 0); },
+       publish},
   };
   return all;
 }

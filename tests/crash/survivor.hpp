@@ -21,6 +21,8 @@ struct Rules {
   std::size_t adds = 0;
   std::size_t releases = 0;
   bool moves_cursor = false;
+  std::size_t acks = 0;
+  std::size_t buries = 0;
 };
 
 // Throws Bad unless `now` can be seen while the operation runs; `finished`: its message must be there.
