@@ -41,8 +41,8 @@ std::vector<Row> system_call_figures(const Options& options);
 std::vector<Row> pipeline_figures(const Options& options);
 std::vector<Row> group_figures(const Options& options);
 
-// What runs under strace for system_call_figures; `directory` is a bus.
-void traced_run(const std::string& directory);
+// What runs under strace for system_call_figures; `directory` is a bus. With sleepers, to be woken, or with one that spins.
+void traced_run(const std::string& directory, int sleepers);
 // What runs under callgrind for instruction_figures; `what` says what to count.
 void counted_run(const std::string& directory, const std::string& what);
 

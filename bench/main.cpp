@@ -49,6 +49,7 @@ struct Arguments {
   std::string plots;
   std::vector<std::string> show;  // reports to show, instead of measuring
   std::string traced;             // hidden: what runs under strace
+  int sleepers = 0;               // hidden, as above
   std::string counted;            // hidden: what runs under callgrind, and where
   std::string counted_in;
   bool markdown = false;
@@ -134,13 +135,14 @@ int main(int argc, char** argv) {
   app.add_flag("--plots{bench/plots}", arguments.plots, "Draw the plots, into bench/plots or =DIRECTORY");
   app.add_option("--show", arguments.show, "Do not measure: show these files");
   app.add_option("--traced", arguments.traced)->group("");
+  app.add_option("--sleepers", arguments.sleepers)->group("");
   app.add_option("--counted", arguments.counted)->group("");
   app.add_option("--counted-in", arguments.counted_in)->group("");
   CLI11_PARSE(app, argc, argv);
 
   try {
     if (!arguments.traced.empty()) {
-      bench::traced_run(arguments.traced);
+      bench::traced_run(arguments.traced, arguments.sleepers);
       return 0;
     }
     if (!arguments.counted.empty()) {

@@ -137,12 +137,16 @@ std::vector<Row> streaming_figures(const Options& options) {
   rows[3].spot = bar("streaming", "Ringway exclusive", small[3]);
   rows[4].spot = bar("streaming", "Ringway shared", small[4]);
   for (const std::size_t bytes : {std::size_t{1024}, std::size_t{65536}}) {
-    const auto large = measure({memcpy_loop(bytes, exclusive.capacity_bytes),
-                                sized_stream(bytes, Touch::all, exclusive), sized_stream(bytes, Touch::all, shared)},
-                               options.in_rounds(Cores::two));
+    const auto large =
+        measure({memcpy_loop(bytes, exclusive.capacity_bytes), sized_stream(bytes, Touch::all, exclusive),
+                 sized_stream(bytes, Touch::all, shared), bare_handover(bytes, exclusive.capacity_bytes)},
+                options.in_rounds(Cores::two));
     const auto target = bytes == 65536 ? at_least(0.9) : std::nullopt;
     rows.push_back(rate_row(large[1], large[0], target));
     rows.push_back(rate_row(large[2], large[0]));
+    rows.push_back(rate_row(large[3], large[0]));
+    rows.push_back(rate_row(large[1], large[3]));
+    rows.back().figure += ", beside a bare handover";
   }
   return rows;
 }

@@ -130,6 +130,47 @@ class BareRingLink {
   std::uint64_t other_ = 0;
 };
 
+// The same for large messages: each is copied into a slot, and read there in full.
+struct HandoverRing {
+  alignas(64) std::atomic<std::uint64_t> written;
+  alignas(64) std::atomic<std::uint64_t> read;
+};
+
+class HandoverLink {
+ public:
+  HandoverLink(HandoverRing& ring, std::byte* slots, std::size_t bytes, std::size_t region)
+      : ring_(ring), slots_(slots), stride_((bytes + 32 + 63) / 64 * 64), count_(region / stride_), message_(bytes) {}
+  void send(std::uint64_t number) {
+    fill_ends(message_, number);
+    while (own_ - other_ == count_) {
+      other_ = ring_.read.load(std::memory_order_acquire);
+      if (own_ - other_ == count_) relax();
+    }
+    std::memcpy(slot(), message_.data(), message_.size());
+    ring_.written.store(++own_, std::memory_order_release);
+  }
+  void expect(std::uint64_t number) {
+    while (own_ == other_) {
+      other_ = ring_.written.load(std::memory_order_acquire);
+      if (own_ == other_) relax();
+    }
+    const std::span message(slot(), message_.size());
+    read_all(message);
+    check_ends(message, number);
+    ring_.read.store(++own_, std::memory_order_release);
+  }
+
+ private:
+  [[nodiscard]] std::byte* slot() const { return slots_ + own_ % count_ * stride_; }
+  HandoverRing& ring_;
+  std::byte* slots_;
+  std::size_t stride_;
+  std::uint64_t count_;
+  std::vector<std::byte> message_;
+  std::uint64_t own_ = 0;
+  std::uint64_t other_ = 0;
+};
+
 // Copies to a place that walks over `region` bytes.
 class Memcpy {
  public:
@@ -183,6 +224,13 @@ Contestant bare_ring_stream() {
 
 Contestant memcpy_loop(std::size_t bytes, std::size_t region) {
   return {"memcpy", [=](Side side) { return std::make_unique<Solo<Memcpy>>(side, Memcpy(bytes, region)); }};
+}
+
+Contestant bare_handover(std::size_t bytes, std::size_t region) {
+  auto* ring = make_shared_memory<HandoverRing>();
+  auto* slots = static_cast<std::byte*>(map_shared(region));
+  return {"bare handover",
+          [=](Side side) { return std::make_unique<Stream<HandoverLink>>(side, *ring, slots, bytes, region); }};
 }
 
 Contestant clock_loop() {

@@ -20,6 +20,8 @@ Contestant spsc_stream(bool one_at_a_time);
 Contestant bare_ring_stream();
 // One process copies `bytes` again and again, over a region as large as a ring, in steps as large as a frame.
 Contestant memcpy_loop(std::size_t bytes, std::size_t region);
+// The same between two: one copies each message into a ring of slots of that size, the other reads it there in full.
+Contestant bare_handover(std::size_t bytes, std::size_t region);
 // One process reads the clock that stamps are made of.
 Contestant clock_loop();
 
