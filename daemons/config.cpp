@@ -169,7 +169,8 @@ std::vector<Place> resolve_places(const Settings& settings, Problems& problems) 
     if (!one_component)
       problems.add(
           bus.where,
-          fmt::format("is \"{}\"; it must be the name of one of this user's buses; a path goes with dirs", bus.value));
+          fmt::format("is \"{}\"; it must be the name of one of this user's buses; a path goes with dirs, or --dir",
+                      bus.value));
     add(bus, mine + bus.value);
   }
   for (const Given& dir : settings.dirs) {
@@ -234,9 +235,10 @@ Config resolve(const Settings& settings) {
         fmt::format("is \"{}\"; it must be an address and a port (0 to 65535), as 127.0.0.1:9471 or [::1]:9471",
                     settings.listen->value));
   } else if (!is_loopback(config.host) && !settings.token_file) {
-    problems.add(settings.listen->where,
-                 fmt::format("is \"{}\", which other machines may reach; that needs a token: set token_file",
-                             settings.listen->value));
+    problems.add(
+        settings.listen->where,
+        fmt::format("is \"{}\", which other machines may reach; that needs a token: set token_file, or --token-file",
+                    settings.listen->value));
   }
   if (settings.refresh) config.refresh = parse_time(*settings.refresh, 100ms, 60s, problems);
   if (settings.gc) config.gc = parse_time(*settings.gc, 1s, 24h, problems);

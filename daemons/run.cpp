@@ -150,13 +150,16 @@ class Daemon {
       const auto left = std::max(next - std::chrono::steady_clock::now(), std::chrono::nanoseconds(0));
       const timespec time{left.count() / 1'000'000'000, left.count() % 1'000'000'000};
       const int signal = ::sigtimedwait(&signals, nullptr, &time);
-      if (signal == SIGINT || signal == SIGTERM) return;
+      if (signal == SIGINT || signal == SIGTERM || (signal == SIGHUP && terminal_closed())) return;
       if (signal == SIGHUP) reload();
       if (signal < 0 && errno == EINTR) continue;
       look();
       next = std::max(next + config_.refresh, std::chrono::steady_clock::now());
     }
   }
+
+  // Somebody who started it by hand has closed the window: that is no wish for another configuration.
+  [[nodiscard]] bool terminal_closed() const { return in_terminal_ && ::tcgetpgrp(STDIN_FILENO) < 0; }
 
   void reload() {
     const auto now = static_cast<std::uint64_t>(
@@ -179,6 +182,7 @@ class Daemon {
     ::sd_notify(0, "READY=1");
   }
 
+  const bool in_terminal_ = ::isatty(STDIN_FILENO) != 0;
   Options options_;
   Config config_;
   Monitor monitor_;

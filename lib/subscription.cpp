@@ -344,7 +344,10 @@ void remove_subscription(const BusState& bus, const std::string& topic, const st
     Prober prober(segment.control_file());
     const bool stood = with_table_lock(segment, segment.control_file(), topic, patience, [&](KernelLocks&) {
       const std::uint32_t slot = find_name(memory, name);
-      if (slot == kNoBlocker) throw Error(Code::not_found, topic, "there is no durable subscription " + name);
+      if (slot == kNoBlocker)
+        throw Error(Code::not_found, topic,
+                    "there is no durable subscription " + name + "; `ringway subscription ls " + topic +
+                        "` lists what there is");
       const SubscriptionSlot& row = memory.subscription(slot);
       const std::uint32_t group = row.group.load(std::memory_order_relaxed);      // the table lock
       if (row.kind.load(std::memory_order_relaxed) == SubscriptionKind::group) {  // as above

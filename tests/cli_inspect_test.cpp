@@ -249,6 +249,18 @@ TEST_F(InspectTest, SizesOutOfRangeAreWrongUse) {
   EXPECT_TRUE(bus().topics().empty());
 }
 
+TEST_F(InspectTest, ATopicThatIsNotThereIsToldWithWhereToLook) {
+  for (const Words& words :
+       {Words{"info", "t"}, Words{"info", "t", "--watch"}, Words{"observe", "t"}, Words{"drain", "t"},
+        Words{"subscription", "ls", "t"}, Words{"subscription", "info", "t", "s"},
+        Words{"subscription", "seek", "t", "s", "newest"}}) {
+    const Output output = tool(words);
+    EXPECT_EQ(output.status, 1) << words[0];
+    EXPECT_TRUE(contains(output.err, "there is no such topic in " + directory() + "; `ringway ls` lists"))
+        << output.err;
+  }
+}
+
 TEST_F(InspectTest, WrongUseIsExitCodeTwo) {
   for (const Words& words : {Words{},
                              Words{"fly"},

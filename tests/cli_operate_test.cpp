@@ -132,6 +132,21 @@ TEST_F(OperateTest, CheckIsForScripts) {
   await([&] { return tool({"check", "--max-blocked", "1ms"}).status == 1; });
   EXPECT_TRUE(contains(tool({"check", "--max-blocked", "1ms"}).out, "subscription billing holds publisher"));
   EXPECT_EQ(tool({"check", "--max-blocked", "1h"}).status, 0);
+  EXPECT_EQ(tool({"check"}).status, 0);
+  // As if it had waited since a minute ago: too long, if nothing else is said.
+  const auto info = bus().topic("t");
+  const std::uint64_t since = info.seen_ns - 60'000'000'000;
+  const ringway::detail::Limits limits = {.max_publishers = *info.options.max_publishers,
+                                          .max_subscriptions = *info.options.max_subscriptions};
+  for (const auto& publisher : info.publishers)
+    std::fstream(directory() + "/t.control", std::ios::in | std::ios::out | std::ios::binary)
+        .seekp(static_cast<std::streamoff>(ringway::detail::waiting_lines_offset(limits) +
+                                           publisher.slot * sizeof(ringway::detail::WaitingLine) +
+                                           offsetof(ringway::detail::WaitingLine, since_ns)))
+        .write(reinterpret_cast<const char*>(&since), sizeof since);
+  EXPECT_EQ(tool({"check"}).status, 1);
+  EXPECT_TRUE(contains(tool({"check"}).out, " back since 60 s")) << tool({"check"}).out;
+  EXPECT_EQ(tool({"check", "--max-blocked", "1h"}).status, 0);
   fs::resize_file(directory() + "/t.data", 100);
   EXPECT_EQ(tool({"check"}).status, 1);
 }

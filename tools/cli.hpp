@@ -30,6 +30,9 @@ struct Place {
   [[nodiscard]] Bus open() const;
 };
 
+// As Bus::topic, for a command that only looks: the Error says where to look for the name.
+TopicInfo topic_on(const Bus& bus, const std::string& name);
+
 // What the command line asks for; gives the exit code. May throw.
 using Action = std::function<int(const Place&)>;
 

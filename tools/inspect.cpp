@@ -64,7 +64,7 @@ int list(const Place& place, bool json) {
 int show(const Place& place, const std::string& name, bool json) {
   const Bus bus = place.open();
   const auto seen = bus.watch(name).look();  // of any layout
-  const TopicInfo topic = seen.empty() ? bus.topic(name) : seen[0];
+  const TopicInfo topic = seen.empty() ? topic_on(bus, name) : seen[0];
   print(json ? json_of(topic).dump(2) + '\n' : describe(topic));
   return kDone;
 }
@@ -78,7 +78,7 @@ int watch(const Place& place, const std::string& name, bool json) {
   View view(bus, name);
   do {
     view.refresh();
-    const TopicInfo topic = view.topics().empty() ? bus.topic(name) : view.topics()[0];
+    const TopicInfo topic = view.topics().empty() ? topic_on(bus, name) : view.topics()[0];
     print(clear + (json ? json_of(topic).dump() + '\n' : describe(topic)) + gap);
   } while (sleep_unless_stopped(1s));
   return kDone;

@@ -19,6 +19,16 @@ Bus Place::open() const {
   return {};
 }
 
+TopicInfo topic_on(const Bus& bus, const std::string& name) {
+  try {
+    return bus.topic(name);
+  } catch (const Error& error) {
+    if (error.code() != Code::not_found) throw;
+    throw Error(Code::not_found, name,
+                fmt::format("there is no such topic in {}; `ringway ls` lists what there is", bus.directory()));
+  }
+}
+
 void print(std::string_view text) {
   while (!text.empty()) {
     const ssize_t count = ::write(STDOUT_FILENO, text.data(), text.size());

@@ -101,6 +101,7 @@ std::uint64_t print_last(Observer& look, std::uint64_t tail, const ObserveOption
 int observe(const Place& place, const ObserveOptions& options) {
   const Bus bus = place.open();
   const Stopper stopper(bus, options.timeout);
+  if (options.if_missing == IfMissing::fail) (void)topic_on(bus, options.topic);
   Observer look = bus.observer(options.topic, {.from = options.last != 0 ? From::oldest : options.from,
                                                .if_missing = options.if_missing,
                                                .attach_timeout = Timeout::never()});

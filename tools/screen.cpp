@@ -138,12 +138,24 @@ std::vector<Line> help_screen() {
           {"  up, down, pages, home, end     choose a topic"},
           {"  enter                          that topic in detail; escape or backspace: back"},
           {"  n r b l p                      sort by name, rate, bytes, lag, latency (p99)"},
-          {"  /                              only topics whose name has this in it; enter ends typing"},
+          {"  /                              topics with this in their name; enter: done"},
           {"  space                          pause: what is shown stays"},
           {"  q                              quit"},
           {""},
-          {"BACKLOG is how far the slowest subscription is behind, of the ring's capacity. P99 is of the last"},
-          {"interval, of topics with the option `latency`. It takes no slot and writes nothing."}};
+          {"BACKLOG is how far the slowest subscription is behind, of the ring's capacity."},
+          {"P99 is of the last interval, of topics created with --latency."},
+          {"It takes no slot and writes nothing."}};
+}
+
+std::string reader_state(const SubscriptionInfo& one) {
+  std::string state = !one.attached        ? "nobody"
+                      : one.stopped        ? "stopped"
+                      : one.sleeping       ? "sleeps"
+                      : one.lag_bytes == 0 ? "spins"
+                                           : "reads";
+  if (one.group) state += ", group";
+  if (one.max_lag_bytes != 0) return state + ", limited";
+  return one.reliability == Reliability::lossy ? state + ", lossy" : state;
 }
 
 void detail_screen(const View& view, const Choice& choice, std::size_t width, std::vector<Line>& lines) {
@@ -165,9 +177,13 @@ void detail_screen(const View& view, const Choice& choice, std::size_t width, st
        Style::header});
   for (std::size_t i = 0; i < topic.publishers.size(); ++i) {
     const PublisherInfo& one = topic.publishers[i];
-    std::string state = one.alive ? (one.stopped ? "stopped" : "alive") : "gone";
-    if (one.waiting_ns)
-      state += fmt::format(", waits {} for {}", duration_text(since(*one.waiting_ns, topic.seen_ns)), one.waiting_for);
+    std::string state = one.alive ? (one.stopped ? "stopped" : "alive") : one.died ? "dead" : "gone";
+    if (one.waiting_ns) {
+      const SubscriptionInfo* behind = in_slot(topic.subscriptions, one.waiting_for_subscription);
+      state = fmt::format("{}waits {} for {}", one.stopped ? "stopped, " : "",
+                          duration_text(since(*one.waiting_ns, topic.seen_ns)),
+                          behind != nullptr && !behind->name.empty() ? behind->name : one.waiting_for);
+    }
     if (one.open_claim)
       state += fmt::format(", claim open >= {}",
                            duration_text(since(one.open_claim_seen_ns.value_or(topic.seen_ns), topic.seen_ns)));
@@ -179,25 +195,22 @@ void detail_screen(const View& view, const Choice& choice, std::size_t width, st
          : one.alive                   ? Style::plain
                                        : Style::dim});
   }
-  lines.push_back({fmt::format("{} {:>7} {:>6} {} {:>6} {:>7} {:>7}  {}", fitted("SUBSCRIPTION", 14), "PID", "MSG/S",
-                               fitted("LAG", kBarWidth + 6), "LOST", "P50", "P99", "STATE"),
+  constexpr std::string_view kRow = "{} {:>7} {:>6} {} {:>5} {:>7} {:>7} {}";
+  constexpr std::size_t kName = 14;
+  constexpr std::size_t kBar = 4;  // so that at 80 columns there is room for the state
+  lines.push_back({fmt::format(fmt::runtime(kRow), fitted("SUBSCRIPTION", kName), "PID", "MSG/S",
+                               fitted("LAG", kBar + 6), "LOST", "P50", "P99", "STATE"),
                    Style::header});
   for (std::size_t i = 0; i < topic.subscriptions.size(); ++i) {
     const SubscriptionInfo& one = topic.subscriptions[i];
     const LatencyHistogram& latency = rates.subscriptions[i].latency;
-    std::string state = !one.attached        ? "nobody"
-                        : one.stopped        ? "stopped"
-                        : one.sleeping       ? "sleeps"
-                        : one.lag_bytes == 0 ? "spins"
-                                             : "reads";
-    state += fmt::format(", {}", reliability_text(one));
-    lines.push_back({fmt::format("{} {:>7} {:>6} {} {:>6} {:>7} {:>7}  {}",
-                                 fitted(one.name.empty() ? fmt::format("slot {}", one.slot) : one.name, 14), one.pid,
-                                 short_number(rates.subscriptions[i].received),
-                                 bar_of(one.lag_bytes, topic.options.capacity_bytes.value_or(0), kBarWidth),
-                                 short_number(static_cast<double>(one.lost)), short_time(latency.percentile_ns(0.5)),
-                                 short_time(latency.percentile_ns(0.99)), state),
-                     one.stopped ? Style::warning : Style::plain});
+    lines.push_back(
+        {fmt::format(fmt::runtime(kRow), fitted(one.name.empty() ? fmt::format("slot {}", one.slot) : one.name, kName),
+                     one.pid, short_number(rates.subscriptions[i].received),
+                     bar_of(one.lag_bytes, topic.options.capacity_bytes.value_or(0), kBar),
+                     short_number(static_cast<double>(one.lost)), short_time(latency.percentile_ns(0.5)),
+                     short_time(latency.percentile_ns(0.99)), reader_state(one)),
+         one.stopped ? Style::warning : Style::plain});
   }
   lines.push_back({""});
   add_findings(view, topic.name, 100, width, lines);

@@ -88,21 +88,18 @@ class Receiver {
   Output output_;  // its messages go before the subscriber
 };
 
-// How many messages lie in the ring, as text; counting stops where more would not say more.
-std::string kept_text(const Bus& bus, const std::string& topic) {
-  constexpr std::uint64_t kMany = 10'000;
-  Observer look = bus.observer(topic, {.from = From::oldest});
-  const std::uint64_t count = look.poll([](const Message&) {}, kMany);
-  return count == kMany ? fmt::format("more than {} messages", kMany) : count_text(count, "message");
-}
-
 // To a person at a terminal, who may wonder why nothing comes.
 void say_it_waits(const Bus& bus, const SubOptions& options) {
   if (!options.name.empty() || options.from.place() != From::Place::automatic || ::isatty(STDERR_FILENO) == 0) return;
-  complain(
-      fmt::format("waiting for new messages on topic {0}; kept from before: {1} (`ringway sub {0} --from oldest` "
-                  "prints them too)",
-                  options.topic, kept_text(bus, options.topic)));
+  constexpr std::uint64_t kMany = 10'000;  // counting stops where more would not say more
+  Observer look = bus.observer(options.topic, {.from = From::oldest});
+  const std::uint64_t count = look.poll([](const Message&) {}, kMany);
+  const std::string kept = (count == kMany ? "more than " : "") + count_text(count, "message");
+  complain(fmt::format("waiting for new messages on topic {}{}", options.topic,
+                       count == 0
+                           ? ""
+                           : fmt::format("; kept from before: {} (`ringway sub {} --from oldest` prints them too)",
+                                         kept, options.topic)));
 }
 
 void say_it_stays(const SubOptions& options) {

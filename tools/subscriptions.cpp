@@ -38,7 +38,7 @@ int remove(const Place& place, const Options& options) {
 }
 
 SubscriptionInfo find_subscription(const Bus& bus, const Options& options) {
-  for (auto& subscription : bus.topic(options.topic).subscriptions)
+  for (auto& subscription : topic_on(bus, options.topic).subscriptions)
     if (subscription.durable && subscription.name == options.name) return subscription;
   throw Error(Code::not_found, options.topic,
               fmt::format("there is no durable subscription {0}; `ringway subscription ls {1}` lists what there is",
@@ -47,7 +47,7 @@ SubscriptionInfo find_subscription(const Bus& bus, const Options& options) {
 
 int show_one(const Place& place, const Options& options) {
   const Bus bus = place.open();
-  const TopicInfo topic = bus.topic(options.topic);
+  const TopicInfo topic = topic_on(bus, options.topic);
   const SubscriptionInfo one = find_subscription(bus, options);
   if (options.json) {
     Json object = {{"topic", topic.name}};
@@ -60,7 +60,7 @@ int show_one(const Place& place, const Options& options) {
                   "received      {}, lost {}, found by a backstop {}\n",
                   one.name, topic.name, reliability_text(one), owner_text(one), one.cursor, bytes_text(one.lag_bytes),
                   topic.tail, one.received, one.lost, one.backstops));
-  if (!one.latency.counts.empty()) print(fmt::format("latency       {}\n", percentiles_text(one.latency)));
+  if (one.latency.total() != 0) print(fmt::format("latency       {}\n", percentiles_text(one.latency)));
   for (const auto& publisher : topic.publishers)
     if (publisher.waiting_for_subscription == one.slot)
       print(fmt::format("holds back    {}\n", blocked_text(topic, publisher)));
@@ -86,7 +86,7 @@ int move_one(const Place& place, const Options& options) {
 
 // Of one topic, or of all in the order of their names.
 std::vector<TopicInfo> topics_of(const Bus& bus, const std::string& topic) {
-  if (!topic.empty()) return {bus.topic(topic)};
+  if (!topic.empty()) return {topic_on(bus, topic)};
   auto topics = bus.topics();
   std::sort(topics.begin(), topics.end(), [](const TopicInfo& a, const TopicInfo& b) { return a.name < b.name; });
   return topics;

@@ -29,7 +29,7 @@ std::vector<SubscriptionInfo> behind(const TopicInfo& topic, std::uint64_t tail)
 
 int drain(const Place& place, const std::string& name, std::optional<std::chrono::nanoseconds> timeout) {
   const Bus bus = place.open();
-  const std::uint64_t tail = bus.topic(name).tail;  // Error if there is none
+  const std::uint64_t tail = topic_on(bus, name).tail;
   const Stopper stopper(bus, timeout);
   Watch watch = bus.watch(name);
   for (;;) {
@@ -58,10 +58,10 @@ struct Bounds {
 std::vector<Finding> beyond(const TopicInfo& topic, const Bounds& limits) {
   std::vector<Finding> found;
   for (Finding& finding : findings_of(topic)) {
-    const bool held = finding.id == "held-back";
-    if (held && limits.blocked && since(finding.since_ns, topic.seen_ns) > *limits.blocked)
-      finding.severity = Severity::problem;
-    if (finding.severity == Severity::problem && (!held || limits.blocked)) found.push_back(std::move(finding));
+    // How long is too long is for the caller to say; else as the finding has it.
+    if (finding.id == "held-back" && limits.blocked)
+      finding.severity = since(finding.since_ns, topic.seen_ns) > *limits.blocked ? Severity::problem : Severity::note;
+    if (finding.severity == Severity::problem) found.push_back(std::move(finding));
   }
   for (const auto& subscription : topic.subscriptions) {
     if (!limits.lag || subscription.lag_bytes <= *limits.lag) continue;
@@ -149,7 +149,7 @@ void add_upkeep(CLI::App& app, Action& action) {
   add_parsed(*check_command, "--max-lag", options->limits.lag, parse_bytes, "No subscription may be further behind")
       ->type_name("BYTES");
   add_parsed(*check_command, "--max-blocked", options->limits.blocked, parse_duration,
-             "No publisher may have been held back for longer")
+             "No publisher may have been held back for longer (10s)")
       ->type_name("TIME");
   check_command->add_flag("--json", options->limits.json, "As JSON");
   check_command->callback(

@@ -32,7 +32,7 @@ function show_findings(list, findings, many_buses, fine) {
   list.replaceChildren(...findings.map((one) => {
     const what = make("p");
     if (many_buses) what.append(make("span", { class: "quiet" }, `${bus_text(one.bus)} `));
-    if (one.topic && list.id === "findings") what.append(make("a", { href: address({ bus: one.bus, name: one.topic }) }, one.topic), ": ");
+    if (one.topic && list.id === "findings") what.append(make("a", { href: address({ bus: one.bus, name: one.topic }) }, ...breakable(one.topic)), ": ");
     what.append(one.text);
     return make("li", { class: one.severity }, make("span", { class: "severity" }, one.severity), what,
       make("p", { class: "next" }, ...sentence(one.next)));
@@ -53,12 +53,13 @@ function show_buses(buses, version) {
 }
 
 function topic_row(topic) {
-  const link = make("a", { href: address(topic) }, topic.name), under = make("span", { class: "sub" });
+  const link = make("a", { href: address(topic) }, ...breakable(topic.name)), under = make("span", { class: "sub" });
   const cell = (name, cls) => make("td", { "data-name": name, class: cls });
   const line = spark(), lag = meter();
-  const rate = cell("messages/s", "right"), volume = cell("bytes/s", "right"), publishers = cell("publishers", "right"), subscriptions = cell("subscriptions", "right");
+  const rate = cell("messages/s", "right"), volume = cell("bytes/s", "right"), publishers = cell("publishers", "right"), subscriptions = cell("subscriptions", "right"), behind = cell("behind", "wide");
+  behind.append(lag.all);
   const all = make("tr", {}, make("th", { scope: "row" }, link, under), make("td", { class: "wide" }, line.all), rate, volume,
-    make("td", { class: "wide" }, lag.all), publishers, subscriptions);
+    behind, publishers, subscriptions);
   return {
     all,
     set(now) {
@@ -73,7 +74,9 @@ function topic_row(topic) {
     },
   };
 }
-const topic_rows = new Rows(byId("topics").tBodies[0], topic_row, "No topic here. One appears with its first publisher or subscriber.");
+const kNoTopic = "No topic here. One appears with its first publisher or subscriber.";
+const topic_rows = new Rows(byId("topics").tBodies[0], topic_row, kNoTopic);
+const by_name = new Intl.Collator(undefined, { numeric: true }).compare;  // t2 before t10
 
 function show_topics() {
   const wanted = state.filter.toLowerCase();
@@ -81,10 +84,11 @@ function show_topics() {
   const list = state.topics.filter((topic) => topic.name.toLowerCase().includes(wanted));
   list.sort((a, b) => {
     const [x, y] = [value(a), value(b)];
-    const order = typeof x === "string" ? x.localeCompare(y) : x - y;
-    return (state.down ? -order : order) || a.name.localeCompare(b.name);
+    const order = typeof x === "string" ? by_name(x, y) : x - y;
+    return (state.down ? -order : order) || by_name(a.name, b.name);
   });
   const shown = state.all ? list : list.slice(0, kMostRows);
+  put(topic_rows.none.firstChild, state.topics.length ? "No topic has that in its name." : kNoTopic);
   topic_rows.show(shown, key_of);
   const more = byId("more");
   if (shown.length === list.length) more.replaceChildren();
@@ -157,6 +161,7 @@ function publisher_row() {
   };
 }
 function owner(one) {
+  if (one.group) return [one.members.length === 1 ? "1 member" : `${one.members.length} members`, one.members.length || !one.lag_bytes ? "" : "alarm"];
   if (!one.attached) return ["nobody", one.lag_bytes ? "alarm" : ""];
   if (one.stopped) return [`pid ${one.pid}, stopped`, "alarm"];
   return [`pid ${one.pid}${one.sleeping ? ", sleeps" : ""}`, ""];
@@ -164,13 +169,14 @@ function owner(one) {
 function subscription_row() {
   const title = make("span"), under = make("span", { class: "sub" }), owned = make("td", { "data-name": "owner" }), lag = meter();
   const cells = ["received/s", "lost", "latency"].map((text) => make("td", { class: "right", "data-name": text }));
-  const all = make("tr", {}, make("th", { scope: "row" }, title, under), owned, make("td", { class: "wide" }, lag.all), ...cells);
+  const behind = make("td", { class: "wide", "data-name": "behind" }, lag.all);
+  const all = make("tr", {}, make("th", { scope: "row" }, title, under), owned, behind, ...cells);
   return {
     all,
     set(one) {
       const [text, cls] = owner(one);
       put(title, one.name || `slot ${one.slot}`);
-      put(under, `${one.durable ? "durable" : "ephemeral"}, ${one.max_lag_bytes ? `lag of ${bytes(one.max_lag_bytes)}` : one.reliability}`);
+      put(under, one.group ? `group, ${whole(one.held)} held` : `${one.durable ? "durable" : "ephemeral"}, ${one.max_lag_bytes ? `lag of ${bytes(one.max_lag_bytes)}` : one.reliability}`);
       put(owned, text);
       put_class(owned, cls);
       lag.set(one.lag_bytes, one.capacity);

@@ -45,6 +45,10 @@ function put(element, text) {
 function put_class(element, name) {
   if (element.className !== name) element.className = name;
 }
+// A topic's name, which may break behind its slashes.
+function breakable(name) {
+  return name.split("/").flatMap((part, i) => (i ? ["/", make("wbr"), part] : [part]));
+}
 // `ringway rm x`: what stands between back quotes becomes code.
 function sentence(text) {
   return text.split("`").map((part, i) => (i % 2 ? make("code", {}, part) : part));

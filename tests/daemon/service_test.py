@@ -1,6 +1,7 @@
 """ringwayd as a service: its configuration, its signals, its units, its duty."""
 import json
 import os
+import pty
 import re
 import signal
 import socket
@@ -142,6 +143,18 @@ def SigtermLetsAnswersUnderWayEnd():
         assert monitor.process.wait(support.WATCHDOG) == 0
         for connection in (idle, slow):
             connection.close()
+
+
+def ItEndsWithTheTerminalItWasStartedIn():
+    with Scene() as scene:
+        terminal, side = pty.openpty()
+        # setsid makes the terminal its own, as a shell's window has it.
+        monitor = scene.monitor(before=["setsid", "--ctty"], stdin=side)
+        os.close(side)
+        monitor.process.send_signal(signal.SIGHUP)  # the terminal is there: read the configuration again
+        wait_for(lambda: monitor.said("configuration read again"), "the configuration to be read")
+        os.close(terminal)
+        assert monitor.process.wait(support.WATCHDOG) == 0
 
 
 def TheUnitsAreWhatSystemdExpects():

@@ -116,17 +116,17 @@ class Scene:
                              capture_output=True, timeout=WATCHDOG)
         return json.loads(got.stdout) if got.returncode == 0 else None
 
-    def monitor(self, *words, program="ringwayd", before=()):
-        return Monitor(self, words, program, before)
+    def monitor(self, *words, program="ringwayd", before=(), **options):
+        return Monitor(self, [*before, bin_directory / program, "--listen", "127.0.0.1:0", *words], options)
 
 
 class Monitor:
     """A running ringwayd, on any free port."""
 
-    def __init__(self, scene, words, program, before):
+    def __init__(self, scene, command, options):
         self.log = scene.path / f"ringwayd.{len(scene.running)}.log"
         with open(self.log, "w", encoding="utf-8") as log:
-            self.process = scene.start(*before, bin_directory / program, "--listen", "127.0.0.1:0", *words, stderr=log)
+            self.process = scene.start(*command, stderr=log, **options)
         line = wait_for(lambda: self.said("http://") or self.process.poll() is not None and "ended", "ringwayd to listen")
         assert line != "ended", self.log.read_text()
         self.port = int(line.rsplit(":", 1)[1].rstrip("/\n"))
