@@ -111,15 +111,22 @@ void say_since(PublisherCore& core, WaitingLine& line, std::int64_t now) noexcep
   if (!again) line.since_ns.store(static_cast<std::uint64_t>(now), std::memory_order_relaxed);  // display only
 }
 
+// Spins until the blocker has moved; false: it has not, or the time is over.
+bool spin_for(const PublisherCore& core, const Blocker& blocker, std::int64_t deadline) noexcept {
+  const PublisherAttachment& attachment = *core.attachment;
+  for (std::uint32_t spin = spins(attachment.wait); spin > 0; --spin) {
+    if (!in_the_way(core.ring.memory(), blocker)) return true;
+    SegmentMemory::pause();
+    if (spin % 1024 == 0 && (attachment.bus->interrupted() || monotonic_ns() >= deadline)) break;
+  }
+  return false;
+}
+
 // One wait for the blocker to move: a spin, then a sleep of at most a backstop. ok: look again.
 Code wait_for(PublisherCore& core, const Blocker& blocker, std::int64_t deadline) noexcept {
   PublisherAttachment& attachment = *core.attachment;
   const SegmentMemory& memory = core.ring.memory();
-  for (std::uint32_t spin = spins(attachment.wait); spin > 0; --spin) {
-    if (!in_the_way(memory, blocker)) return Code::ok;
-    SegmentMemory::pause();
-    if (spin % 1024 == 0 && (attachment.bus->interrupted() || monotonic_ns() >= deadline)) break;
-  }
+  if (spin_for(core, blocker, deadline)) return Code::ok;
   const std::int64_t now = monotonic_ns();
   if (attachment.bus->interrupted()) return Code::interrupted;
   if (now >= deadline) return Code::timeout;
@@ -196,6 +203,16 @@ Code wait_and_claim(PublisherCore& core, std::uint64_t bytes, std::int64_t timeo
       return corrupt(core, blocker.position);
     }
     if (pass_gate(core.ring.memory(), blocker)) continue;
+    if (timeout != 0 && deadline < 0) {
+      deadline = deadline_after(timeout);
+      // display only, and the owner's own counter
+      auto& waits = core.ring.memory().publisher(core.ring.slot()).waits;
+      waits.store(waits.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+    }
+    // Who was in the way before and has moved since is given a moment: a look at its lock costs more than many a wait.
+    if (timeout != 0 && blocker.slot == attachment.blocker && attachment.blocked == 0 &&
+        spin_for(core, blocker, deadline))
+      continue;
     if (blocker.slot != attachment.blocker) attachment.blocked = 0;  // another than before: looked at at once
     attachment.blocker = blocker.slot;
     const bool probe = attachment.blocked++ % kProbeEvery == 0 || deadline >= 0;
@@ -204,12 +221,6 @@ Code wait_and_claim(PublisherCore& core, std::uint64_t bytes, std::int64_t timeo
     if (cleared == Code::ok) continue;
     blame(core, blocker, probe);
     if (timeout == 0 && attachment.topic_stands(coarse_ns())) return Code::would_block;
-    if (deadline < 0) {
-      deadline = deadline_after(timeout);
-      // display only, and the owner's own counter
-      auto& waits = core.ring.memory().publisher(core.ring.slot()).waits;
-      waits.store(waits.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
-    }
     const Code code = timeout == 0 ? Code::topic_gone : wait_for(core, blocker, deadline);
     if (code == Code::topic_gone) core.cause = {};  // no longer of interest
     if (code != Code::ok) return code;
