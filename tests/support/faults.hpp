@@ -70,6 +70,7 @@ inline std::vector<int> errors_of(const std::string& call) {
   if (call == "fcntl") return {EINVAL, ENOLCK, EPERM, EINTR};
   if (call == "mmap") return {ENOMEM, EPERM, ENFILE, EACCES, EINVAL};
   if (call == "madvise") return {EINVAL, ENOMEM};
+  if (call == "mlock") return {ENOMEM, EPERM, EAGAIN};
   if (call == "fallocate") return {ENOSPC, EDQUOT, EINTR, EOPNOTSUPP, EPERM, EFBIG, EIO};
   if (call == "fchmod" || call == "chmod" || call == "chown" || call == "fchown") return {EPERM, EROFS};
   if (call == "fstatfs") return {EIO, ENOMEM};
@@ -105,6 +106,7 @@ RINGWAY_FAULT(fstat, (int file, struct stat* to) noexcept, (file, to))
 RINGWAY_FAULT(stat, (const char* path, struct stat* to) noexcept, (path, to))
 RINGWAY_FAULT(lstat, (const char* path, struct stat* to) noexcept, (path, to))
 RINGWAY_FAULT(madvise, (void* at, size_t bytes, int advice) noexcept, (at, bytes, advice))
+RINGWAY_FAULT(mlock, (const void* at, size_t bytes) noexcept, (at, bytes))
 RINGWAY_FAULT(fallocate, (int file, int mode, off_t from, off_t bytes), (file, mode, from, bytes))
 RINGWAY_FAULT(fchmod, (int file, mode_t mode) noexcept, (file, mode))
 RINGWAY_FAULT(chmod, (const char* path, mode_t mode) noexcept, (path, mode))
