@@ -20,13 +20,20 @@ class ZshTest : public ringway_test::TerminalTest {};
 TEST_F(ManualTest, HasEveryCommandAndOption) {
   const Output man = tool({"manual", "man"});
   const Output bash = tool({"manual", "bash"});
-  for (const char* command : {"pub", "sub", "ls", "info", "top", "observe", "create", "rm", "drain", "where", "check",
-                              "gc", "doctor", "demo"}) {
-    EXPECT_TRUE(contains(man.out, std::string("\n.SS ") + command + "\n")) << command;
-    EXPECT_TRUE(contains(bash.out, std::string("\"") + command + "\")")) << command;
-    const Output help = tool({command, "--help"});
+  for (const Words& command :
+       {Words{"pub"}, Words{"sub"}, Words{"ls"}, Words{"info"}, Words{"top"}, Words{"observe"}, Words{"create"},
+        Words{"rm"}, Words{"drain"}, Words{"where"}, Words{"check"}, Words{"gc"}, Words{"doctor"}, Words{"demo"},
+        Words{"subscription", "create"}, Words{"subscription", "info"}, Words{"subscription", "seek"},
+        Words{"subscription", "rm"}, Words{"subscription", "ls"}}) {
+    const std::string name = command.size() == 1 ? command[0] : command[0] + ' ' + command[1];
+    EXPECT_TRUE(contains(man.out, "\n.SS " + name + "\n")) << name;
+    EXPECT_TRUE(contains(bash.out, '"' + name + "\")")) << name;
+    Words asked = command;
+    asked.emplace_back("--help");
+    const Output help = tool(asked);
     EXPECT_EQ(help.status, 0);
     EXPECT_TRUE(contains(help.out, "Usage:")) << help.out;
+    EXPECT_TRUE(contains(help.out, "Example")) << help.out;
   }
   EXPECT_TRUE(contains(man.out, "\\-\\-max\\-blocked"));
 }

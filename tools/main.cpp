@@ -56,7 +56,7 @@ namespace {
 std::string version() { return fmt::format("ringway {} (layout version {})", RINGWAY_VERSION, detail::kLayoutVersion); }
 
 struct Example {
-  const char* command;
+  std::string_view command;
   const char* text;
 };
 constexpr Example kExamples[] = {
@@ -73,6 +73,17 @@ constexpr Example kExamples[] = {
      "Examples:\n  ringway create quotes --capacity 64MiB --exclusive --latency\n  ringway create quotes --access "
      "publish=owner,subscribe=group --unix-group trading"},
     {"rm", "Examples:\n  ringway rm numbers\n  ringway rm numbers --force"},
+    {"where", "Example:\n  ringway --bus trading where"},
+    {"demo", "Example:\n  ringway demo --seconds 10"},
+    {"subscription create",
+     "Examples:\n  ringway subscription create orders billing\n  ringway subscription create quotes ticker --lossy "
+     "--from "
+     "newest"},
+    {"subscription info", "Example:\n  ringway subscription info orders billing"},
+    {"subscription seek",
+     "Examples:\n  ringway subscription seek orders billing oldest\n  ringway subscription seek orders billing 4096"},
+    {"subscription rm", "Example:\n  ringway subscription rm orders billing"},
+    {"subscription ls", "Examples:\n  ringway subscription ls\n  ringway subscription ls orders --json"},
     {"drain", "Example:\n  ringway drain jobs --timeout 30s && ringway rm jobs"},
     {"check", "Example:\n  ringway check --max-lag 64MiB --max-blocked 10s || alert"},
     {"gc", "Examples:\n  ringway gc\n  ringway gc --apply"},
@@ -105,7 +116,12 @@ void add_everything(CLI::App& app, Place& place, Action& action) {
   add_bench(app, action);
 #endif
   add_manual(app, action);
-  for (const Example& example : kExamples) app.get_subcommand(example.command)->footer(example.text);
+  for (const Example& example : kExamples) {
+    CLI::App* command = &app;
+    for (const std::string& word : CLI::detail::split(std::string(example.command), ' '))
+      command = command->get_subcommand(word);
+    command->footer(example.text);
+  }
   app.footer(
       "Exit codes: 0 done, 1 failed, 2 wrong use, 3 --timeout passed before --count.\n"
       "Sizes are bytes or 4KiB, 64MiB, 1GiB; times are 500ms, 2s, 1min.");
