@@ -17,6 +17,7 @@ namespace {
 
 constexpr std::int64_t kSameWait = 1'000'000'000;  // ns between two waits that count as one
 constexpr std::uint32_t kProbeEvery = 64;          // blocked tries in a row between two probes of the blocker
+constexpr std::uint32_t kMostPasses = 64;          // looks in a row that find the way free, and the next claim does not
 
 void copy_name(Cause& cause, const std::array<std::atomic<std::uint64_t>, kNameWords>& words) noexcept {
   for (std::size_t word = 0; word < kNameWords; ++word) {
@@ -186,6 +187,7 @@ Code wait_and_claim(PublisherCore& core, std::uint64_t bytes, std::int64_t timeo
   PublisherAttachment& attachment = *core.attachment;
   std::int64_t deadline = -1;
   std::uint32_t faults = 0;
+  std::uint32_t passed = 0;
   for (;;) {
     switch (core.ring.claim(bytes, count)) {
       case Claimed::ok: attachment.blocked = 0; return Code::ok;
@@ -202,7 +204,9 @@ Code wait_and_claim(PublisherCore& core, std::uint64_t bytes, std::int64_t timeo
       if (++faults < 3) continue;
       return corrupt(core, blocker.position);
     }
-    if (pass_gate(core.ring.memory(), blocker)) continue;
+    // Bounded: a cursor that cannot be may pass and stay in the way; then it is looked at.
+    const bool may_pass = passed++ < kMostPasses;
+    if (may_pass && pass_gate(core.ring.memory(), blocker)) continue;
     if (timeout != 0 && deadline < 0) {
       deadline = deadline_after(timeout);
       // display only, and the owner's own counter
@@ -210,9 +214,10 @@ Code wait_and_claim(PublisherCore& core, std::uint64_t bytes, std::int64_t timeo
       waits.store(waits.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
     }
     // Who was in the way before and has moved since is given a moment: a look at its lock costs more than many a wait.
-    if (timeout != 0 && blocker.slot == attachment.blocker && attachment.blocked == 0 &&
+    if (may_pass && timeout != 0 && blocker.slot == attachment.blocker && attachment.blocked == 0 &&
         spin_for(core, blocker, deadline))
       continue;
+    passed = 0;
     if (blocker.slot != attachment.blocker) attachment.blocked = 0;  // another than before: looked at at once
     attachment.blocker = blocker.slot;
     const bool probe = attachment.blocked++ % kProbeEvery == 0 || deadline >= 0;

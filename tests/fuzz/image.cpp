@@ -1,5 +1,8 @@
 #include "fuzz/image.hpp"
 
+#include <algorithm>
+#include <chrono>
+
 #include "inspect.hpp"
 #include "repair.hpp"
 
@@ -10,6 +13,15 @@ using ringway::Reliability;
 using ringway::Wait;
 
 constexpr const char* kTopic = TopicImage::kName;
+
+// Jobs go to the topic "dead", which nobody changes, after their second attempt.
+ringway::GroupOptions group_options() {
+  return {.group = "g",
+          .prefetch = 3,
+          .max_attempts = 2,
+          .retry_delay = std::chrono::nanoseconds(0),
+          .dead_letter = "dead"};
+}
 
 }  // namespace
 
@@ -22,11 +34,14 @@ Kept::Kept(TopicImage& image)
                    bus_.subscriber(kTopic, {.name = "d", .wait = Wait::park}),
                    bus_.subscriber(kTopic, {.reliability = Reliability::lossy, .wait = Wait::park})},
       observer_(bus_.observer(kTopic)),
+      members_{bus_.group_member(kTopic, group_options()), bus_.group_member(kTopic, group_options())},
       memory_(&segment().memory()) {
   for (std::uint32_t slot = 0; slot < kPublishers; ++slot)
     if (publishers_[slot].core_->ring.slot() != slot) fail("a publisher has another slot than expected");
   for (std::uint32_t slot = 0; slot < kSubscribers; ++slot)
     if (subscribers_[slot].core_->slot != slot) fail("a subscriber has another slot than expected");
+  for (std::uint32_t slot = 0; slot < kMembers; ++slot)
+    if (members_[slot].core_->ring.slot() != slot) fail("a member has another slot than expected");
 }
 
 void Kept::refresh(detail::Attachment& attachment) {
@@ -58,6 +73,21 @@ void Kept::refresh(detail::ReaderCore& core) {
   core.attachment = std::move(attachment);
 }
 
+void Kept::refresh(detail::MemberCore& core) {
+  core.ring = {};
+  core.code = ringway::Code::ok;
+  core.in_hand = core.waiting_begin = core.waiting_end = 0;
+  core.gate = 0;
+  core.cause = {};
+  detail::MemberAttachment& attachment = *core.attachment;
+  attachment.returns_seen = 0;
+  attachment.probe_at = attachment.due = 0;
+  attachment.full = attachment.woken = false;
+  attachment.stuck_at = 0;
+  attachment.stuck = 0;
+  refresh(attachment);
+}
+
 void Kept::reset() {
   for (auto& publisher : publishers_) {
     detail::PublisherCore& core = *publisher.core_;
@@ -73,8 +103,13 @@ void Kept::reset() {
     refresh(*subscriber.core_);
   }
   refresh(*observer_.core_);
+  for (auto& member : members_) {
+    if (member.core_->references != 1) fail("a job outlived its input");
+    refresh(*member.core_);
+  }
   open_ = {};
   reading_ = {};
+  working_ = {};
 }
 
 // As own_publisher_slot.
@@ -122,6 +157,34 @@ void Kept::open_subscriber(std::uint32_t slot, ringway::From from, bool resume) 
 void Kept::open_observer(ringway::From from) {
   Call call("join of an observer");
   reading_[kSubscribers] = reading_[kSubscribers] || detail::join(*observer_.core_, from);
+}
+
+// As take_member_slot; the first one makes the group.
+void Kept::open_member(std::uint32_t slot) {
+  if (working_[slot]) return;
+  const detail::SegmentMemory& memory = *memory_;
+  auto& row = memory.subscription(kGroupRow);
+  if (std::none_of(working_.begin(), working_.end(), [](bool open) { return open; })) {
+    auto& used = memory.control->subscriptions_used;
+    if (used.load() <= kGroupRow) used.store(kGroupRow + 1);
+    detail::write_name(row.name, "g");
+    row.kind.store(detail::SubscriptionKind::group);
+    row.wanted.store(static_cast<std::uint32_t>(detail::SubscriptionState::reliable));
+    Call call("join of a group");
+    if (!detail::join_row(memory, kGroupRow, ringway::From::oldest))
+      return detail::free_subscription(memory, kGroupRow);
+  }
+  auto& member = memory.member(0, slot);
+  Call call("settle");
+  members_[slot].core_->ring.attach(memory, kGroupRow, 0, slot, member.incarnation.fetch_add(1) + 1);
+  members_[slot].core_->ring.settle();
+  member.owned.store(1);
+  working_[slot] = true;
+}
+
+ringway::GroupMember* Kept::member(std::uint32_t number) {
+  number %= kMembers;
+  return working_[number] ? &members_[number] : nullptr;
 }
 
 ringway::Reader* Kept::reader(std::uint32_t number) {

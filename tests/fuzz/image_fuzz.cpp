@@ -37,8 +37,14 @@ enum Operation : std::uint8_t {
   kCold,        // what attaches anew, creates or removes
   kPublishAll,  // which, count, length
   kRun,         // which, count, length, how many are committed
+  kOpenMember,
+  kTake,     // which
+  kAnswer,   // which member, which job, how
+  kDeadJob,  // which entry, its word's fields, its position
   kOperations
 };
+
+constexpr std::uint8_t kWords = 15;  // kinds of words that may be changed
 
 class Stage {
  public:
@@ -64,6 +70,9 @@ class Stage {
  private:
   static detail::TopicSpec spec(bool exclusive) {
     detail::TopicSpec spec = ringway_test::small_spec(exclusive);
+    spec.limits.max_subscriptions = kGroupRow + 1;
+    spec.limits.max_members = kMembers + 1;
+    spec.limits.max_in_flight = 6;
     spec.stamped = exclusive;
     return spec;
   }
@@ -81,8 +90,10 @@ class Stage {
     claims_[0].reset();
     claims_[1].reset();
     for (auto& views : views_) views.clear();
+    for (auto& jobs : jobs_) jobs.clear();
     cold_publisher_.reset();
     cold_subscriber_.reset();
+    cold_member_.reset();
     forget_schedule();
     if (cold_left_ < cold_allowed_) image_.restore();
   }
@@ -110,7 +121,9 @@ class Stage {
     };
     const auto& limits = image_.limits();
     const std::uint64_t ring = detail::ring_offset(limits);
-    switch (where % 13) {
+    const std::uint64_t group = detail::groups_offset(limits);
+    const std::uint64_t entries = group + sizeof(detail::GroupHeader) + limits.max_members * sizeof(detail::MemberSlot);
+    switch (where % kWords) {
       case 0: return in_data(detail::kTailOffset);
       case 1: return in_data(detail::kOldestOffset);
       case 2: return in_data(detail::kMarksOffset + index % 8 * 8U);
@@ -127,7 +140,9 @@ class Stage {
         ringway::Reader* const reader = kept_.reader(index / 4);
         return in_data(ring + ((reader == nullptr ? 0 : reader->position()) & 4032) + index % 4U * 8);
       }
-      case 11: return in_data(feed.u8() * 256U + index);
+      case 11: return in_control(index % 4 == 0 ? group : group + 64 + index / 4 % 10U * 8);
+      case 12: return in_control(entries + index % 6U * detail::kLine + index / 6 % 3U * 8);
+      case 13: return in_data(feed.u8() * 256U + index);
       default: return in_control(feed.u8() * 256U + index);
     }
   }
@@ -136,7 +151,7 @@ class Stage {
     const std::uint64_t tail = memory().tail().load();
     const std::uint8_t how = feed.u8();
     const auto by = static_cast<std::uint64_t>(feed.i8());
-    switch (how % 14) {
+    switch (how % 15) {
       case 0: return feed.u64();
       case 1: return by;
       case 2: return tail + by * 64;
@@ -153,8 +168,17 @@ class Stage {
       case 10: return now + by;
       case 11: return now + by * 4096;
       case 12: return now ^ 1ULL << (by & 63);
+      case 13: return job_word(feed);
       default: return tail + (1ULL << 63) + by * 64;
     }
+  }
+
+  // Of a live member, of the dead one, of one that cannot be.
+  static std::uint64_t job_word(Feed& feed) {
+    const std::uint8_t how = feed.u8();
+    const std::uint8_t owner = feed.u8();
+    return detail::pack_word({static_cast<detail::EntryState>(how % 4), (how & 4) != 0, (how & 8) != 0,
+                              owner % 8U == 7 ? 1000U : owner % 4U, how / 64U, owner / 64U, how / 16U});
   }
 
   ringway_test::Writer dead_writer(std::uint32_t slot) {
@@ -202,6 +226,39 @@ class Stage {
     row.owned.store(how / 8 % 2);
     row.state.store(static_cast<detail::SubscriptionState>(how / 16 % 8));
     detail::write_name(row.name, how >= 128 ? "e" : "d");
+  }
+
+  void take(std::uint32_t number, nanoseconds timeout) {
+    ringway::GroupMember* const member = kept_.member(number);
+    if (member == nullptr) return;
+    member->core_->attachment->probe_at = 0;  // a backstop has gone by
+    Call call("take");
+    auto job = timeout.count() == 0 ? member->try_receive() : member->receive(timeout);
+    std::uint64_t sum = job.attempt() + job.sequence() + job.publisher() + (job.redelivered() ? 1 : 0);
+    for (const std::byte byte : job.payload()) sum += static_cast<std::uint64_t>(byte);
+    sum += job.dead_letter() ? 1 : 0;
+    asm volatile("" : : "r"(sum));  // every byte is read
+    look_at(member->status());
+    if (job) jobs_[number % kMembers].push_back(std::move(job));
+  }
+
+  void answer(std::uint32_t number, std::size_t which, std::uint8_t how) {
+    auto& jobs = jobs_[number % kMembers];
+    if (jobs.empty()) return;
+    const auto job = jobs.begin() + static_cast<std::ptrdiff_t>(which % jobs.size());
+    Call call("answer");
+    if (how % 4 < 2)
+      look_at(job->ack());
+    else if (how % 4 == 2)
+      look_at(job->nack(nanoseconds(how / 4), "not now"));
+    jobs.erase(job);
+  }
+
+  void dead_job(std::uint32_t entry, std::uint64_t job, std::uint64_t position) {
+    auto& used = memory().group(0).entries_used;
+    used.store(std::max(used.load(), entry + 1));
+    memory().entry(0, entry).word.store(job);
+    memory().entry(0, entry).position.store(position);
   }
 
   From place(Feed& feed) {
@@ -281,7 +338,7 @@ class Stage {
     if (snapshots_left_-- <= 0) return;
     Call call("inspect");
     const ringway::TopicInfo info = detail::inspect(kept_.segment(), "t");
-    if (info.publishers.size() > 4 || info.subscriptions.size() > 4) fail("more rows than there are");
+    if (info.publishers.size() > 4 || info.subscriptions.size() > kGroupRow + 1) fail("more rows than there are");
   }
 
   void repair(std::uint32_t slot) {
@@ -301,7 +358,7 @@ class Stage {
     const From from = how / 8 % 2 == 0 ? From::oldest : From::newest;
     try {
       Call call("attach");
-      switch (what % 9) {
+      switch (what % 12) {
         case 0: cold_publisher_.emplace(bus_.publisher("t", {.attach_timeout = now})); break;
         case 1:
           cold_subscriber_.emplace(
@@ -316,6 +373,12 @@ class Stage {
         case 5: bus_.remove_topic("t", how % 2 == 0 ? ringway::Remove::always : ringway::Remove::if_unused); break;
         case 6: std::ignore = bus_.topics(); break;
         case 7: std::ignore = bus_.topic("t"); break;
+        case 8:
+          cold_member_.emplace(bus_.group_member("t", {.group = how % 4 == 0 ? "h" : "g", .attach_timeout = now}));
+          std::ignore = cold_member_->try_receive();
+          break;
+        case 9: bus_.create_group("t", how % 2 == 0 ? "g" : "h", {.max_attempts = 2, .dead_letter = "dead"}); break;
+        case 10: bus_.remove_subscription("t", "g"); break;
         default: detail::remove_if_unkept(*bus_.state_, "t", kept_.segment()); break;
       }
     } catch (const ringway::Error& error) {
@@ -373,6 +436,13 @@ class Stage {
         const std::uint8_t bytes = feed.u8();
         return run_of(a % kPublishers, count % 80U, bytes, feed.u8(), patience(a / 16));
       }
+      case kOpenMember: return kept_.open_member(a % kMembers);
+      case kTake: return take(a % kMembers, patience(a / 16));
+      case kAnswer: return answer(a % kMembers, a / 4, feed.u8());
+      case kDeadJob: {
+        const std::uint64_t job = job_word(feed);
+        return dead_job(a % 6U, job, value(feed, 0) + a / 64 % 2);
+      }
     }
   }
 
@@ -384,6 +454,8 @@ class Stage {
   std::array<std::vector<ringway::Message>, kSubscribers + 1> views_;
   std::optional<ringway::Publisher> cold_publisher_;
   std::optional<ringway::Subscriber> cold_subscriber_;
+  std::array<std::vector<ringway::Job>, kMembers> jobs_;
+  std::optional<ringway::GroupMember> cold_member_;
   int cold_allowed_ = 0;
   int cold_left_ = 0;
   int snapshots_left_ = 0;
@@ -494,7 +566,25 @@ void write_seeds(const std::filesystem::path& directory) {
     p.put(kSeek, 2, 1).put(kSeek, 0, 1).put(kOpenReader, 3, 1).put(kReceive, 2).put(kReceive, 3);
     write("oldest-beyond-tail", p);
   }
-  for (int where = 0; where < 13; ++where) {
+  for (const int mode : {0, 3, 192}) {
+    Program p;  // two members take, answer in all ways, take over from a dead one; then words of their group change
+    p.put(mode, 0).put(kOpenPublisher, 0).put(kOpenMember, 0).put(kOpenMember, 1);
+    for (int i = 0; i < 6; ++i) p.put(kPublish, 0, 10 + i).put(kRun, 0, 3, 16, 3);
+    for (int i = 0; i < 6; ++i) p.put(kTake, i % 2 + 48 * (i / 4)).put(kAnswer, i % 2, i);
+    for (int state = 0; state < 4; ++state) p.put(kDeadJob, state, state + 64, 2, 3, 0).put(kTake, state % 2);
+    p.put(kChange, 0, 12, 1, 14, 1, 2).put(kTake, 0).put(kChange, 0, 11, 0, 2, 5).put(kTake, 1).put(kInspect, 0);
+    p.put(kChangeLater, 4, 12, 6, 13, 7, 7).put(kTake, 48).put(kCold, 8, 1).put(kCold, 9, 0).put(kRepair, 0);
+    write("members-" + std::to_string(mode), p);
+  }
+  for (int state = 0; state < 4; ++state) {
+    Program p;  // what a dead member leaves, with nobody but the next one about
+    p.put(0, state).put(kOpenPublisher, 0).put(kOpenMember, 0);
+    for (int i = 0; i < 4; ++i) p.put(kPublish, 0, 10 + i);
+    p.put(kDeadJob, 3, state + 128, 2, 3, 0).put(kDeadJob, 4, state + 4, 2, 1, 0).put(kTake, 0).put(kAnswer, 0, 2);
+    for (int i = 0; i < 8; ++i) p.put(kTake, 0).put(kAnswer, 0, i % 4).put(kPublish, 48, 200);
+    write("dead-member-" + std::to_string(state), p);
+  }
+  for (int where = 0; where < kWords; ++where) {
     Program p;
     p.put(where % 4 + 192 * (where % 2), where % 3);
     readers(p);

@@ -4,7 +4,7 @@ usage: run.py PROGRAMS OUTPUT SECONDS [TARGET] | --broken PROGRAMS OUTPUT SECOND
 
 PROGRAMS holds the built targets (<name>_fuzz); the seeds lie beside this script, in corpus/<name>. New inputs go to
 OUTPUT/corpus/<name> and are used again by the next run, inputs that fail to OUTPUT/<name>-*. The targets share
-the SECONDS, two at a time. Exit 1 if any failed. --broken: the library lacks a check, and the image target must find that.
+the SECONDS, two at a time. Exit 1 if any failed. --broken: the library is broken in two places, and the image and the jobs target must find that.
 """
 import os
 import re
@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 
 HERE = Path(__file__).parent
-LONGEST = {"image": 600, "header": 200, "model": 800}  # bytes of an input
+LONGEST = {"image": 600, "header": 200, "model": 800, "jobs": 600}  # bytes of an input
 MOST_MEMORY = 4096  # MiB
 SLOWEST = 20  # seconds an input may take; loops are counted, and stopped long before
 
@@ -103,13 +103,14 @@ def run(programs, output, seconds, only):
 
 def run_broken(programs, output, seconds):
     heading()
-    target = Target(programs, output, "image", seconds)
-    target.finish()
-    if not target.failed or not re.search(r"ERROR: AddressSanitizer|runtime error:|FAILED: ", target.text):
-        sys.exit("the library without its check was not caught: the fuzzer proves nothing")
-    print(f"as it must: without RingReader::plausible a reader is caught after {time.monotonic() - target.start:.0f} s")
-    for crash in set(output.glob("image-*")) - target.before:
-        crash.unlink()
+    for name, what in (("image", "without RingReader::plausible a reader"), ("jobs", "without its mark a job")):
+        target = Target(programs, output, name, seconds)
+        target.finish()
+        if not target.failed or not re.search(r"ERROR: AddressSanitizer|runtime error:|FAILED: ", target.text):
+            sys.exit(f"{name}: the broken library was not caught: the fuzzer proves nothing")
+        print(f"as it must: {what} is caught after {time.monotonic() - target.start:.0f} s")
+        for crash in set(output.glob(f"{name}-*")) - target.before:
+            crash.unlink()
     return False
 
 
