@@ -4,8 +4,8 @@
 // may publish with try_publish or try_claim on a handle of the thread that it interrupts: `busy` if it comes inside a claim or
 // inside a call that looks for space; errno stays. (Where somebody has died with a claim open, that call takes a mutex.)
 // Progress: publish, claim and commit are wait-free on an exclusive topic and lock-free on a shared one while there is
-// space; without space the call's form decides. They call the kernel only to wake sleepers, to wait, and at each eighth of
-// the ring.
+// space; without space the call's form decides. They call the kernel only to wake sleepers, to wait, and at an eighth of
+// the ring, every 200 ms at most, to see whether the topic still stands.
 // Crash: before its commit a message does not exist; after it, it is delivered. The slot is free once the kernel has torn
 // the process down.
 #pragma once

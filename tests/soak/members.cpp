@@ -169,7 +169,7 @@ int run_member(const Place& place, std::uint32_t topic, std::uint32_t crew, bool
   }
   return 0;
 } catch (const ringway::Error& error) {
-  return complain("member", error.what());
+  return give_up("member", error);
 }
 
 int run_torn_member(const Place& place, std::uint32_t topic, std::uint32_t crew) try {
@@ -208,7 +208,7 @@ int run_torn_member(const Place& place, std::uint32_t topic, std::uint32_t crew)
   }
   return 0;
 } catch (const ringway::Error& error) {
-  return complain("torn member", error.what());
+  return give_up("torn member", error);
 }
 
 int run_undertaker(const Place& place, std::uint32_t topic) try {
@@ -245,7 +245,7 @@ int run_undertaker(const Place& place, std::uint32_t topic) try {
   }
   return 0;
 } catch (const ringway::Error& error) {
-  return complain("undertaker", error.what());
+  return give_up("undertaker", error);
 }
 
 std::uint64_t judge_jobs(const Ledger& ledger) {

@@ -167,12 +167,13 @@ class Soak {
         "jobs: %lu taken, %lu acked, %lu redelivered, %lu dead-lettered (%lu of them again), %lu members killed with "
         "jobs "
         "in hand\n"
-        "%lu killed (%lu of them inside a claim), %lu stopped, %lu ended in order, %u publishers started\n"
+        "%lu killed (%lu of them inside a claim), %lu stopped, %lu ended in order, %lu turned away, %u publishers "
+        "started\n"
         "bad = %lu, failed = %lu, leaked = %lu\n",
         options_.seed, options_.minutes, messages, ledger.received.load(), lost_, ledger.redelivered.load(),
         ledger.jobs_taken.load(), ledger.jobs_acked.load(), ledger.jobs_redelivered.load(), ledger.jobs_buried.load(),
-        ledger.buried_again.load(), killed_in_hand_, killed_, killed_in_claim_, stopped_, ended_, ledger.runs.load(),
-        wrong, failed_, leaked);
+        ledger.buried_again.load(), killed_in_hand_, killed_, killed_in_claim_, stopped_, ended_, turned_away_,
+        ledger.runs.load(), wrong, failed_, leaked);
     return wrong + failed_ + leaked == 0 && messages > 0 && ledger.jobs_acked > 0 ? 0 : 1;
   }
 
@@ -222,13 +223,14 @@ class Soak {
     const int status = worker.child->wait();
     const bool in_order = status == 0 || status == 128 + SIGTERM;  // the latter: told so before it could listen
     if (in_order) ++ended_;
+    if (status == kTurnedAway) ++turned_away_;
     const bool killed = status == 128 + SIGKILL;
     if (worker.kind == Kind::torn || worker.kind == Kind::torn_member) {
       expected_death = true;
       if (killed) ++killed_;
     }
     if (killed && publishes(worker) && place_.ledger->run[worker.number].in_claim == 1) ++killed_in_claim_;
-    if (!in_order && !(killed && expected_death)) {
+    if (!in_order && status != kTurnedAway && !(killed && expected_death)) {
       ++failed_;
       std::printf("a worker of kind %d on %s ended with status %d\n", static_cast<int>(worker.kind),
                   kTopicNames[worker.topic], status);
@@ -378,6 +380,7 @@ class Soak {
   std::uint64_t killed_in_hand_ = 0;  // members
   std::uint64_t stopped_ = 0;
   std::uint64_t ended_ = 0;
+  std::uint64_t turned_away_ = 0;
   std::uint64_t failed_ = 0;  // processes that ended otherwise than they should
   std::uint64_t lost_ = 0;
 };

@@ -157,7 +157,7 @@ int run_spoilt(const Place& place, std::uint32_t topic) try {
     ::usleep(1000);
   return 0;
 } catch (const ringway::Error& error) {
-  return complain("spoilt", error.what());
+  return give_up("spoilt", error);
 }
 
 }  // namespace
@@ -165,6 +165,10 @@ int run_spoilt(const Place& place, std::uint32_t topic) try {
 volatile sig_atomic_t told_to_end = 0;
 
 void tell_to_end(int) { told_to_end = 1; }
+
+int give_up(const char* who, const ringway::Error& error) {
+  return error.code() == Code::busy ? kTurnedAway : complain(who, error.what());
+}
 
 int complain(const char* who, const std::string& what) {
   std::fprintf(stderr, "soak: %s (pid %d): %s\n", who, ::getpid(), what.c_str());
@@ -210,7 +214,7 @@ int run_publisher(const Place& place, std::uint32_t number) try {
   }
   return 0;
 } catch (const ringway::Error& error) {
-  return error.code() == Code::taken ? 0 : complain("publisher", error.what());  // an exclusive topic has one
+  return error.code() == Code::taken ? 0 : give_up("publisher", error);  // an exclusive topic has one
 }
 
 int run_torn(const Place& place, std::uint32_t number) try {
@@ -253,7 +257,7 @@ int run_torn(const Place& place, std::uint32_t number) try {
   ::raise(SIGKILL);  // nothing after the tag: neither the counter, nor tail or the record
   return 1;
 } catch (const ringway::Error& error) {
-  return error.code() == Code::taken ? 0 : complain("torn", error.what());
+  return error.code() == Code::taken ? 0 : give_up("torn", error);
 }
 
 int run_durable(const Place& place, std::uint32_t topic, std::uint32_t which) try {
@@ -289,7 +293,7 @@ int run_durable(const Place& place, std::uint32_t topic, std::uint32_t which) tr
   }
   return 0;
 } catch (const ringway::Error& error) {
-  return complain("durable", error.what());
+  return give_up("durable", error);
 }
 
 int run_ephemeral(const Place& place, std::uint32_t topic) try {
@@ -315,7 +319,7 @@ int run_ephemeral(const Place& place, std::uint32_t topic) try {
   }
   return 0;
 } catch (const ringway::Error& error) {
-  return complain("ephemeral", error.what());
+  return give_up("ephemeral", error);
 }
 
 int run_overtaken(const Place& place, std::uint32_t topic, bool limited) try {
@@ -335,7 +339,7 @@ int run_overtaken(const Place& place, std::uint32_t topic, bool limited) try {
   }
   return 0;
 } catch (const ringway::Error& error) {
-  return complain("overtaken", error.what());
+  return give_up("overtaken", error);
 }
 
 int run_accountant(const Place& place, std::uint32_t topic) try {
@@ -360,7 +364,7 @@ int run_accountant(const Place& place, std::uint32_t topic) try {
   }
   return 0;
 } catch (const ringway::Error& error) {
-  return complain("accountant", error.what());
+  return give_up("accountant", error);
 }
 
 int run_observer(const Place& place, std::uint32_t topic) try {
@@ -375,7 +379,7 @@ int run_observer(const Place& place, std::uint32_t topic) try {
   }
   return 0;
 } catch (const ringway::Error& error) {
-  return complain("observer", error.what());
+  return give_up("observer", error);
 }
 
 }  // namespace ringway_soak

@@ -53,7 +53,9 @@ void tell_to_end(int);
 extern volatile sig_atomic_t told_to_end;
 
 int complain(const char* who, const std::string& what);  // 1
-bool over(const ringway::Status& status);                // for good
+inline constexpr int kTurnedAway = 3;                    // who holds the table lock is stopped, or does not get to run
+int give_up(const char* who, const ringway::Error& error);  // kTurnedAway, or 1
+bool over(const ringway::Status& status);                   // for good
 std::string name_of(const Head& head);
 // Whole, as one was published; else it is bad.
 bool read_head(std::span<const std::byte> payload, Head& head);
