@@ -205,4 +205,13 @@ TEST(TakeTest, RunsOfJobsAreTakenAtOnceAndPaddingIsPassed) {
   EXPECT_EQ(half.member.take(jobs.data() + 2, 2, 5, got), Took::nothing);
 }
 
+// As for readers in place, and for those who copy (RingTest).
+TEST(TakeTest, ADeadLetterWithoutRoomForItsOriginIsCorrupt) {
+  Half half;
+  half.memory().frame(kFirst).size.store(pack_size(96, 128, FrameKind::dead_letter));
+  Taken job;
+  std::uint32_t got = 0;
+  EXPECT_EQ(half.member.take(&job, 1, 100, got), Took::corrupt);
+}
+
 }  // namespace

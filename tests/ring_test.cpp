@@ -306,6 +306,8 @@ TEST(RingTest, AHeaderThatCannotBeTrueIsCorrupt) {
   expect_corrupt(word(1024 - 31, 16, 1));
   expect_corrupt(word(4, 0, 3));  // padding that leads nowhere
   expect_corrupt(word(33, 1, 3));
+  expect_corrupt(word(4, 1, 4));  // a dead letter without room for its origin
+  expect_corrupt(word(4, 6, 4));
 }
 
 // Rows 55 and 56: tail, oldest and cursors are multiples of 64 unless a faulty process wrote them.

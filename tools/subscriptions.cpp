@@ -56,10 +56,14 @@ int show_one(const Place& place, const Options& options) {
     return kDone;
   }
   print(
-      fmt::format("subscription  {} of topic {}, {}\nowner         {}\ncursor        {}; {} behind the tail at {}\n"
+      fmt::format("{:13} {} of topic {}, {}\nowner         {}\ncursor        {}; {} behind the tail at {}\n"
                   "received      {}, lost {}, found by a backstop {}\n",
-                  one.name, topic.name, reliability_text(one), owner_text(one), one.cursor, bytes_text(one.lag_bytes),
-                  topic.tail, one.received, one.lost, one.backstops));
+                  one.group ? "group" : "subscription", one.name, topic.name, reliability_text(one), owner_text(one),
+                  one.cursor, bytes_text(one.lag_bytes), topic.tail, one.received, one.lost, one.backstops));
+  if (one.group)
+    print(fmt::format("jobs          {} held, {} to be retried, {} redelivered, {} dead-lettered\n", one.held,
+                      one.returned, one.redelivered, one.dead_lettered));
+  for (const std::string& member : one.members) print(fmt::format("member        {}\n", member));
   if (one.latency.total() != 0) print(fmt::format("latency       {}\n", percentiles_text(one.latency)));
   for (const auto& publisher : topic.publishers)
     if (publisher.waiting_for_subscription == one.slot)
@@ -71,6 +75,12 @@ int show_one(const Place& place, const Options& options) {
 int move_one(const Place& place, const Options& options) {
   const Bus bus = place.open();
   const SubscriptionInfo one = find_subscription(bus, options);
+  if (one.group)
+    throw Error(Code::invalid_argument, options.topic,
+                options.name +
+                    " is a group, whose place follows its jobs; to let go of what it has not done, remove it "
+                    "(`ringway subscription rm " +
+                    options.topic + ' ' + options.name + "`): its next member makes it anew");
   Subscriber in = bus.subscriber(options.topic, {.name = options.name,
                                                  .reliability = one.reliability,
                                                  .max_lag_bytes = one.max_lag_bytes,

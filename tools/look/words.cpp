@@ -76,7 +76,7 @@ std::string name_of(const PublisherInfo& publisher) {
 
 std::string name_of(const SubscriptionInfo& subscription) {
   if (subscription.name.empty()) return fmt::format("subscription in slot {}", subscription.slot);
-  return "subscription " + subscription.name;
+  return (subscription.group ? "group " : "subscription ") + subscription.name;
 }
 
 std::string reliability_text(const SubscriptionInfo& subscription) {

@@ -391,6 +391,8 @@ class RingReader {
       if (!fits(memory_, found.size, length_of(found.size))) return Look::corrupt;
       found.next = next_ + extent_of(found.size);
       if (is_message(found.size)) {
+        if (has_trailer(found.size) && !fits(memory_, found.size, payload_bytes(memory_, found.size, 0))) [[unlikely]]
+          return Look::corrupt;
         found.payload = memory_.bytes_at(next_) + memory_.payload_offset;
         found.length = length_of(found.size);
         found.position = next_;
