@@ -103,11 +103,14 @@ void say_it_waits(const Bus& bus, const SubOptions& options) {
 }
 
 void say_it_stays(const SubOptions& options) {
-  if (options.name.empty() || ::isatty(STDERR_FILENO) == 0) return;
-  complain(fmt::format(
-      "subscription {0} of topic {1} stays where it is{2}; remove it with `ringway subscription rm {1} "
-      "{0}`",
-      options.name, options.topic, options.lossy ? "" : ", and publishers wait for it once the ring is full"));
+  const bool group = !options.group.empty();
+  const std::string& name = group ? options.group : options.name;
+  if (name.empty() || ::isatty(STDERR_FILENO) == 0) return;
+  complain(
+      fmt::format("{3} {0} of topic {1} stays where it is{2}; remove it with `ringway subscription rm {1} "
+                  "{0}`",
+                  name, options.topic, options.lossy ? "" : ", and publishers wait for it once the ring is full",
+                  group ? "group" : "subscription"));
 }
 
 Subscriber open(const Bus& bus, const SubOptions& options) {
@@ -125,6 +128,7 @@ int sub_group(const Place& place, const SubOptions& options) {
   GroupMember member = bus.group_member(options.topic, wanted);
   const std::uint64_t printed =
       print_jobs(member, options.topic, {options.framing, options.count, options.ack_after_output});
+  say_it_stays(options);
   return printed >= options.count || stop_reason() != StopReason::timeout ? kDone : timed_out(options, printed);
 }
 
