@@ -188,6 +188,7 @@ std::vector<Place> resolve_places(const Settings& settings, Problems& problems) 
 
 std::vector<KeyHelp> keys() {
   std::vector<KeyHelp> all;
+  all.reserve(kKeys.size());
   for (const Key& key : kKeys) all.push_back(key.help);
   return all;
 }

@@ -2,10 +2,7 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
-#include <sched.h>
 #include <signal.h>
-#include <sys/mount.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include <filesystem>
@@ -23,10 +20,8 @@ using namespace ringway::literals;
 using nlohmann::json;
 using ringway_test::Child;
 using ringway_test::contains;
-using ringway_test::kNotPermitted;
 using ringway_test::OpenFile;
 using ringway_test::Output;
-using ringway_test::Pipe;
 using ringway_test::with_private_tmpfs;
 
 class OperateTest : public ringway_test::ToolTest {};

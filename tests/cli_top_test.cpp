@@ -99,8 +99,11 @@ TEST_F(TopTest, ShowsWhoHoldsWhomBackAndADetailOfIt) {
   const Child busy = quotes();
   start_top();
   await_on_screen(std::getenv("RINGWAY_UPDATE_DOCS") != nullptr ? "problem: jobs" : ": jobs: subscription billing");
-  await([&] { return std::regex_search(screen(), std::regex("\nquotes +[1-9].*[0-9.]+[mun]s\n")); });
-  const std::string capture = screen();
+  std::string capture;
+  await([&] {
+    capture = screen();
+    return std::regex_search(capture, std::regex("\nquotes +[1-9].*[0-9.]+[mun]s\n"));
+  });
   EXPECT_TRUE(contains(capture, "[########]100%")) << capture;
   EXPECT_TRUE(contains(capture, "3 topics")) << capture;
   expect_80_columns();

@@ -22,6 +22,7 @@ struct Figure {
 
 std::vector<Figure> figures_of(const std::vector<::bench::Measured>& all, double share, bool rate) {
   std::vector<Figure> figures;
+  figures.reserve(all.size());
   for (const auto& one : all)
     figures.push_back({one.name, ::bench::median(one.ns) * share,
                        rate ? ::bench::ratio(all[0].ns, one.ns) : ::bench::ratio(one.ns, all[0].ns)});

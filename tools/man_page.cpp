@@ -82,7 +82,7 @@ std::vector<const CLI::Option*> options_of(const CLI::App& app) {
 }
 
 std::string man_page(const CLI::App& app, const Manual& manual) {
-  const std::string name = app.get_name();
+  const std::string& name = app.get_name();
   std::string what = app.get_description();  // "Name: what it is."
   if (upper(what).starts_with(upper(name) + ": ")) what.erase(0, name.size() + 2);
   std::string page = fmt::format(

@@ -45,7 +45,7 @@ std::vector<Leftover> halves_in(const std::string& directory) {
   }
   std::vector<Leftover> found;
   for (const auto& [name, there] : halves) {
-    const std::string path = directory + "/" + name;
+    const std::string path = fmt::format("{}/{}", directory, name);
     if (there.size() != 1 || under_construction(path + ".control")) continue;
     if (fs::exists(path + ".data") && fs::exists(path + ".control")) continue;  // whole by now
     found.push_back({"half", name, fmt::format("only its file {}{} is there", name, *there.begin())});
