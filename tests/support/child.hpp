@@ -91,5 +91,7 @@ class Pipe {
 
 // The built programs: `program("ringway")` is the tool, `program("tests/writer_main")` is support/writer_main.cpp.
 std::string program(std::string_view name);
+// From now on program("ringway") can be run here also by a user who may not enter its directory.
+void hold_tool();
 
 }  // namespace ringway_test

@@ -33,6 +33,7 @@ inline int with_private_tmpfs(const std::string& at, const std::string& options,
 // Runs `body` as another user. Only root may.
 inline int as_user(unsigned user, unsigned group, const std::function<int()>& body) {
   return Child::fork([&] {
+           hold_tool();
            if (::setgroups(0, nullptr) != 0 || ::setresgid(group, group, group) != 0 ||
                ::setresuid(user, user, user) != 0)
              throw std::system_error(errno, std::generic_category(), "setresuid");
