@@ -21,11 +21,9 @@ namespace {
 
 [[noreturn]] void fail(const char* what) { throw std::system_error(errno, std::generic_category(), what); }
 
-// A test that writes to a program that has ended wants an error, not its own death. Children get the default back.
-void ignore_broken_pipes() {
-  static const auto before = ::signal(SIGPIPE, SIG_IGN);
-  static_cast<void>(before);
-}
+// A test that writes to a program that has ended wants an error, not its own death. Children get the default back, and want the
+// same when they are tests themselves.
+void ignore_broken_pipes() { ::signal(SIGPIPE, SIG_IGN); }
 
 // fork(), with the watchdog and the end of the parent set in the child.
 pid_t fork_watched(std::chrono::seconds watchdog) {
