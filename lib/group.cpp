@@ -135,22 +135,27 @@ void check_group_fit(const GroupHeader& header, const GroupOptions& options, con
 }
 
 // The group's row: found and fitting, or made. REQUIRES: the table lock. `made`: it is new.
+// The group of that row, read once and checked.
+std::uint32_t group_of(const Segment& segment, std::uint32_t row, const std::string& topic) {
+  const std::uint32_t group =
+      segment.memory().subscription(row).group.load(std::memory_order_relaxed);  // the table lock
+  if (group < segment.memory().max_groups) return group;
+  throw Error(Code::corrupt, topic,
+              segment.control_file().path + ": row " + std::to_string(row) + " of a group names group " +
+                  std::to_string(group) + " of " + std::to_string(segment.memory().max_groups) + "; remove the group");
+}
+
 std::uint32_t find_or_make(const Segment& segment, Prober& prober, const GroupOptions& options,
                            const std::string& topic, bool& made) {
   const SegmentMemory& memory = segment.memory();
   const Row taken = take_group_row(segment, prober, options.group, topic);
   SubscriptionSlot& row = memory.subscription(taken.slot);
-  std::uint32_t group = row.group.load(std::memory_order_relaxed);
-  if (taken.existing && group >= memory.max_groups)
-    throw Error(Code::corrupt, topic,
-                segment.control_file().path + ": the row of group " + options.group + " names group " +
-                    std::to_string(group) + " of " + std::to_string(memory.max_groups) + "; remove the group");
   made = !taken.existing || !has_joined(row);
   if (!made) {
-    check_group_fit(memory.group(group), options, topic);
+    check_group_fit(memory.group(group_of(segment, taken.slot, topic)), options, topic);
     return taken.slot;
   }
-  if (!taken.existing) group = free_group(memory, prober, topic);
+  const std::uint32_t group = taken.existing ? group_of(segment, taken.slot, topic) : free_group(memory, prober, topic);
   // Death before write_row: nothing but words that nobody looks at. Death after it: a group that has not joined, which is made
   // anew by whoever opens it next.
   prepare_group(memory, group, options, topic);
@@ -163,7 +168,7 @@ std::uint32_t find_or_make(const Segment& segment, Prober& prober, const GroupOp
 void take_member_slot(MemberCore& core, const Segment& segment, std::uint32_t row, const GroupOptions& options) {
   MemberAttachment& attachment = *core.attachment;
   const SegmentMemory& memory = segment.memory();
-  const std::uint32_t group = memory.subscription(row).group.load(std::memory_order_relaxed);
+  const std::uint32_t group = group_of(segment, row, attachment.topic);
   std::uint32_t chosen = kNoBlocker;
   std::uint32_t leaving = kNoBlocker;
   for (std::uint32_t slot = 0; slot < memory.max_members && chosen == kNoBlocker; ++slot) {
@@ -248,8 +253,7 @@ void open_group(const std::shared_ptr<BusState>& bus, const std::string& topic, 
       self_test(segment.control_file());
       bool made = false;
       const std::uint32_t row = find_or_make(segment, prober, options, topic, made);
-      const std::uint32_t group = segment.memory().subscription(row).group.load(std::memory_order_relaxed);
-      dead_letter = read_text(segment.memory().group(group).dead_letter);
+      dead_letter = read_text(segment.memory().group(group_of(segment, row, topic)).dead_letter);
       with_row(segment, row, made);
     });
     if (stood) {

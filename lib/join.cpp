@@ -55,9 +55,10 @@ bool place(const SegmentMemory& memory, std::uint32_t slot, From from, std::uint
     // Death after it: publishers ignore the row; whoever opens it next joins anew.
     row.state.store(SubscriptionState::joining, std::memory_order_seq_cst);
     if (!choose(memory, from, cursor)) return false;
-    row.cursor.store(cursor, std::memory_order_release);                      // pairs with S4
-    if (row.kind.load(std::memory_order_relaxed) == SubscriptionKind::group)  // the table lock, also for what follows
-      memory.group(row.group.load(std::memory_order_relaxed)).next.store(cursor, std::memory_order_relaxed);
+    row.cursor.store(cursor, std::memory_order_release);                    // pairs with S4
+    const std::uint32_t group = row.group.load(std::memory_order_relaxed);  // the table lock, also for what follows
+    if (row.kind.load(std::memory_order_relaxed) == SubscriptionKind::group && group < memory.max_groups)
+      memory.group(group).next.store(cursor, std::memory_order_relaxed);
     const auto wanted = static_cast<SubscriptionState>(row.wanted.load(std::memory_order_relaxed));  // own word
     const bool overtaken = wanted == SubscriptionState::lossy || wanted == SubscriptionState::limited;
     row.state.store(overtaken ? wanted : SubscriptionState::reliable, std::memory_order_seq_cst);  // J2

@@ -131,13 +131,14 @@ void move_subscriptions(const SegmentMemory& memory, std::uint64_t start, const 
     const SubscriptionKind kind = row.kind.load(std::memory_order_relaxed);     // the table lock
     const SubscriptionState state = row.state.load(std::memory_order_relaxed);  // as above
     if (kind == SubscriptionKind::ephemeral) free_subscription(memory, slot);
-    const bool group = kind == SubscriptionKind::group && row.group.load(std::memory_order_relaxed) < memory.max_groups;
+    const std::uint32_t index = row.group.load(std::memory_order_relaxed);  // as above
+    const bool group = kind == SubscriptionKind::group && index < memory.max_groups;
     if (kind != SubscriptionKind::durable && !group) continue;
     row.owned.store(0, std::memory_order_relaxed);                                          // as above
     if (state == SubscriptionState::free || state == SubscriptionState::joining) continue;  // joins when it is opened
-    if (group) move_gate(memory, slot, row.group.load(std::memory_order_relaxed));
+    if (group) move_gate(memory, slot, index);
     move_subscription(memory, row, start, kept);
-    if (group) empty_group(memory, row.group.load(std::memory_order_relaxed), start);
+    if (group) empty_group(memory, index, start);
   }
 }
 

@@ -715,4 +715,23 @@ TEST_F(GroupTest, AnInterruptEndsAReceive) {
   thread.join();
 }
 
+// Row 56
+TEST_F(GroupTest, ARowThatNamesAGroupThatCannotBeIsCorruptForMembers) {
+  auto member = bus().group_member("t", options());
+  const auto segment = map_topic(bus().directory(), "t", ringway::detail::Role::subscribe);
+  segment->memory().subscription(0).group.store(1U << 20);
+  EXPECT_TRUE(
+      is_error(thrown([&] { return bus().group_member("t", options()); }), Code::corrupt, "names group 1048576 of"));
+}
+
+// Row 56; found by a fuzzer.
+TEST_F(GroupTest, ASeekInARowThatBecameThatOfAGroupThatCannotBeMovesNoGroup) {
+  auto in = bus().subscriber("t", {.name = "s"});
+  const auto segment = map_topic(bus().directory(), "t", ringway::detail::Role::subscribe);
+  segment->memory().subscription(0).group.store(1U << 20);
+  segment->memory().subscription(0).kind.store(ringway::detail::SubscriptionKind::group);
+  EXPECT_TRUE(in.seek(ringway::From::oldest));
+  EXPECT_EQ(segment->memory().group(0).next.load(), 0U);
+}
+
 }  // namespace
