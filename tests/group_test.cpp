@@ -523,6 +523,7 @@ TEST_F(GroupTest, FourMembersWithEqualJobsHaveEqualShares) {
   std::array<int, 4> shares{};
   std::latch attached(4);
   std::vector<std::thread> threads;
+  threads.reserve(shares.size());
   for (int& share : shares)
     threads.emplace_back([&] {
       auto member = bus().group_member("t", {.group = "g"});
