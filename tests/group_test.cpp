@@ -99,6 +99,7 @@ TEST_F(GroupTest, AMemberHoldsUpToItsPrefetchAndAnswersInAnyOrder) {
   auto member = bus().group_member("t", options);
   publish({"1", "2", "3", "4"});
   std::vector<Job> jobs;
+  jobs.reserve(3);
   for (int i = 0; i < 3; ++i) jobs.push_back(member.try_receive());
   EXPECT_EQ(member.try_receive().status(), Code::busy);
   EXPECT_TRUE(jobs[2].ack());
@@ -460,6 +461,7 @@ TEST_F(GroupTest, EachMessageWakesOneMember) {
   std::atomic<int> received{0};
   std::atomic<bool> over{false};
   std::vector<std::thread> threads;
+  threads.reserve(kMembers);
   for (int i = 0; i < kMembers; ++i)
     threads.emplace_back([&] {
       auto member = bus().group_member("t", options());
@@ -499,6 +501,7 @@ TEST_F(GroupTest, IdleMembersUseNoProcessor) {
   bus().create_group("t", "g", options());
   auto child = Child::fork([&] {
     std::vector<std::thread> threads;
+    threads.reserve(4);
     for (int i = 0; i < 4; ++i)
       threads.emplace_back([&] {
         auto member = Bus::at(bus().directory()).group_member("t", options());
