@@ -134,7 +134,6 @@ void check_group_fit(const GroupHeader& header, const GroupOptions& options, con
        policy(header.dead_letter_full.load(std::memory_order_relaxed) != 0), "dead_letter_full");
 }
 
-// The group's row: found and fitting, or made. REQUIRES: the table lock. `made`: it is new.
 // The group of that row, read once and checked.
 std::uint32_t group_of(const Segment& segment, std::uint32_t row, const std::string& topic) {
   const std::uint32_t group =
@@ -145,6 +144,7 @@ std::uint32_t group_of(const Segment& segment, std::uint32_t row, const std::str
                   std::to_string(group) + " of " + std::to_string(segment.memory().max_groups) + "; remove the group");
 }
 
+// The group's row: found and fitting, or made. REQUIRES: the table lock. `made`: it is new.
 std::uint32_t find_or_make(const Segment& segment, Prober& prober, const GroupOptions& options,
                            const std::string& topic, bool& made) {
   const SegmentMemory& memory = segment.memory();

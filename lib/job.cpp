@@ -253,8 +253,8 @@ Code wait_for_job(MemberCore& core, std::int64_t deadline, bool first) noexcept 
     if (attachment.bus->interrupted() || monotonic_ns() >= deadline) break;
   }
   const std::int64_t now = monotonic_ns();
-  // What seems to be there again and again, and cannot be had, has an end, too: a faulty process may have written it.
-  if (something(core)) return first || now < deadline ? Code::ok : Code::timeout;
+  // What seems to be there and cannot be had, which a faulty process may have written, ends like any wait.
+  if (something(core) && (first || (now < deadline && !attachment.bus->interrupted()))) return Code::ok;
   if (attachment.bus->interrupted()) return Code::interrupted;
   const Code claimer = look_at_next(core);
   if (claimer != Code::would_block) return claimer;

@@ -738,4 +738,15 @@ TEST_F(GroupTest, ASeekInARowThatBecameThatOfAGroupThatCannotBeMovesNoGroup) {
   EXPECT_EQ(segment->memory().group(0).next.load(), 0U);
 }
 
+// Row 56; found by a fuzzer: no entry is free, and the count of those used says that there are more.
+TEST_F(GroupTest, AReceiveEndsThoughATableThatCannotBeLooksFree) {
+  auto member = bus().group_member("t", options());
+  publish({"1"});
+  const auto segment = map_topic(bus().directory(), "t", ringway::detail::Role::subscribe);
+  const auto& memory = segment->memory();
+  for (std::uint32_t index = 0; index < memory.max_in_flight; ++index) memory.entry(0, index).word.store(~0ULL);
+  memory.group(0).entries_used.store(0);
+  EXPECT_EQ(member.receive(20ms).status(), Code::timeout);
+}
+
 }  // namespace

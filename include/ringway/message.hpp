@@ -98,7 +98,7 @@ RINGWAY_EXPORT Status refuse_length(ReaderCore& core, std::uint64_t length, std:
 // After that many messages without a wait, a reader looks whether it runs into the publisher.
 inline constexpr std::int32_t kStreak = 24;
 // A reader that is just behind a publisher fetches the lines that are being written, and both wait for each other at every
-// message. So it stays back, for two microseconds at most, until the publisher is kStreak messages ahead.
+// message. So it stays back, for some pauses of the processor at most, until the publisher is kStreak messages ahead.
 RINGWAY_EXPORT void keep_distance(ReaderCore& core) noexcept;
 
 // If direct, `found` comes from the frame to the caller's registers: stored in the core by find_slowly, and read again in wider

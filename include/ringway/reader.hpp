@@ -4,7 +4,7 @@
 // Progress: try_receive, poll without a timeout and release are wait-free, and call the kernel only to wake a publisher
 // that waits, and with nothing to read every 200 ms to see whether the topic still stands. The waiting forms sleep as the
 // options say, and look at least every 50 ms. One that reads small messages as fast as they come stays some messages behind the
-// publisher, by waiting up to two microseconds now and then, so that both are faster.
+// publisher, by waiting for a microsecond or two now and then, so that both are faster.
 // Crash: a message is delivered again to the next owner of a durable subscription unless it was released.
 #pragma once
 
