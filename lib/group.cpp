@@ -9,6 +9,7 @@
 #include "reboot.hpp"
 #include "repair.hpp"
 #include "ringway/error.hpp"
+#include "text.hpp"
 
 namespace ringway::detail {
 namespace {
@@ -28,7 +29,8 @@ void check_options(const GroupOptions& options, const std::string& topic) {
            " are counted; choose less, or 0 for no end");
   const std::int64_t delay = options.retry_delay.value_or(std::chrono::nanoseconds(kUsualDelay)).count();
   if (delay < 0 || delay > kLongestDelay)
-    refuse("retry_delay is " + std::to_string(delay) + " ns, from 0 to 60 s are possible");
+    refuse("retry_delay is " + (delay < 0 ? "below 0" : human_time(static_cast<std::uint64_t>(delay))) +
+           ", from 0 to 60 s are possible");
   if (options.dead_letter && !options.dead_letter->empty()) {
     check_topic_name(*options.dead_letter);
     if (*options.dead_letter == topic) refuse("dead_letter is the topic itself; choose another one");
@@ -117,16 +119,18 @@ void prepare_group(const SegmentMemory& memory, std::uint32_t group, const Group
 void check_group_fit(const GroupHeader& header, const GroupOptions& options, const std::string& topic) {
   const auto fits = [&](bool set, const std::string& asked, const std::string& has, const char* what) {
     if (set && asked != has)
-      throw Error(Code::mismatch, topic,
-                  "group " + options.group + " has " + what + " " + (has.empty() ? "(none)" : has) + ", " +
-                      (asked.empty() ? "(none)" : asked) + " was asked for; use what exists, or remove the group");
+      throw Error(
+          Code::mismatch, topic,
+          "group " + options.group + " has " + what + " " + (has.empty() ? "(none)" : has) + ", " +
+              (asked.empty() ? "(none)" : asked) +
+              " was asked for; leave it unset to use what exists, or remove the group (`ringway subscription rm " +
+              topic + ' ' + options.group + "`)");
   };
-  const auto number = [](const auto& word) { return std::to_string(word.load(std::memory_order_relaxed)); };
-  fits(options.max_attempts.has_value(), std::to_string(options.max_attempts.value_or(0)), number(header.max_attempts),
-       "max_attempts");
-  fits(options.retry_delay.has_value(),
-       std::to_string(options.retry_delay.value_or(std::chrono::nanoseconds(0)).count()), number(header.retry_delay_ns),
-       "retry_delay in ns");
+  fits(options.max_attempts.has_value(), std::to_string(options.max_attempts.value_or(0)),
+       std::to_string(header.max_attempts.load(std::memory_order_relaxed)), "max_attempts");
+  const auto delay = options.retry_delay.value_or(std::chrono::nanoseconds(0));
+  fits(options.retry_delay.has_value(), human_time(static_cast<std::uint64_t>(delay.count())),
+       human_time(header.retry_delay_ns.load(std::memory_order_relaxed)), "retry_delay");
   fits(options.dead_letter.has_value(), options.dead_letter.value_or(""), read_text(header.dead_letter), "dead_letter");
   const auto policy = [](bool waits) { return std::string(waits ? "wait" : "keep"); };
   fits(options.dead_letter_full.has_value(),

@@ -106,7 +106,8 @@ Row find_named(const SegmentMemory& memory, const std::string& name, Subscriptio
         Code::mismatch, topic,
         kind == SubscriptionKind::group
             ? name + " is a durable subscription with one reader, not a group; choose another name for the group"
-            : name + " is a group, whose members share the work; open it with group_member, or choose another name");
+            : name + " is a group, whose members share the work; open it with group_member (`ringway sub " + topic +
+                  " --group " + name + "`), or choose another name");
   return {slot, true};
 }
 

@@ -16,4 +16,12 @@ inline std::string human_bytes(std::uint64_t bytes) {
   return std::to_string(tenths / 10) + "." + std::to_string(tenths % 10) + " " + kUnits[unit];
 }
 
+// 1500000 -> "1500 us": exact, in the largest unit that is.
+inline std::string human_time(std::uint64_t ns) {
+  static constexpr const char* kUnits[] = {"ns", "us", "ms", "s"};
+  std::size_t unit = 0;
+  for (; ns % 1000 == 0 && unit < 3; ++unit) ns /= 1000;
+  return std::to_string(ns) + " " + kUnits[unit];
+}
+
 }  // namespace ringway::detail

@@ -76,6 +76,7 @@ TEST_F(ManualTest, BashCompletesCommandsOptionsAndTopics) {
   EXPECT_EQ(completed("info q", 2), "quotes\n");
   EXPECT_EQ(completed("info quotes --w", 3), "--watch\n");
   EXPECT_EQ(completed("subscription se", 2), "seek\n");
+  EXPECT_EQ(completed("sub quotes --group g --max-a", 5), "--max-attempts\n");
 }
 
 // A real zsh in a real terminal, with the file where the installation puts it.

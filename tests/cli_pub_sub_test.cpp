@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <random>
 #include <string>
+#include <utility>
 
 #include "support/sanitizer.hpp"
 #include "support/tool.hpp"
@@ -429,6 +430,100 @@ TEST_F(PubSubTest, MembersOfAGroupShareTheLines) {
   EXPECT_TRUE(contains(tool({"info", "t"}).out, "0 held")) << tool({"info", "t"}).out;
   EXPECT_EQ(tool({"sub", "t", "--name", "g"}).status, 1);
   EXPECT_EQ(tool({"sub", "t", "--ack-after-output"}).status, 2);
+}
+
+// What the command line says of a new group is what the group has; later commands need not repeat it, and may not contradict it.
+TEST_F(PubSubTest, AGroupIsMadeAsItsFirstCommandSays) {
+  const Words settings = {"--max-attempts", "3",    "--dead-letter",      "t.dead",
+                          "--retry-delay",  "20ms", "--dead-letter-full", "wait"};
+  const ringway::GroupOptions same = {.max_attempts = 3,
+                                      .retry_delay = 20ms,
+                                      .dead_letter = "t.dead",
+                                      .dead_letter_full = ringway::DeadLetterFull::wait};
+  const std::pair<std::string, Words> makers[] = {
+      {"g", {"sub", "t", "--group", "g", "--prefetch", "8", "--timeout", "1ms"}},
+      {"h", {"subscription", "create", "t", "h", "--group"}},
+  };
+  for (const auto& [name, maker] : makers) {
+    Words words = maker;
+    words.insert(words.end(), settings.begin(), settings.end());
+    const Output made = tool(words);
+    EXPECT_EQ(made.status, name == "g" ? 3 : 0) << made.err;
+    EXPECT_FALSE(bus().create_group("t", name, same));  // it exists and fits
+    EXPECT_EQ(tool({"sub", "t", "--group", name, "--timeout", "1ms"}).status, 3);
+    const Output other = tool({"sub", "t", "--group", name, "--max-attempts", "4"});
+    EXPECT_EQ(other.status, 1);
+    EXPECT_TRUE(contains(other.err, "group " + name + " has max_attempts 3, 4 was asked for")) << other.err;
+    EXPECT_TRUE(contains(other.err, "`ringway subscription rm t " + name + "`")) << other.err;
+    EXPECT_TRUE(contains(tool({"sub", "t", "--group", name, "--retry-delay", "1s"}).err, "retry_delay 20 ms, 1 s was"));
+  }
+  EXPECT_EQ(bus().topic("t.dead").options.capacity_bytes, 2_MiB);
+  EXPECT_EQ(tool({"subscription", "create", "t", "h", "--group"}).out, "group h of topic t exists and fits\n");
+  for (const Words& wrong : {Words{"sub", "t", "--max-attempts", "3"}, Words{"sub", "t", "--prefetch", "3"},
+                             Words{"sub", "t", "--group", "i", "--max-attempts", "3"},  // nowhere to go after that
+                             Words{"sub", "t", "--group", "i", "--dead-letter", "t.dead"},
+                             Words{"sub", "t", "--group", "g", "--prefetch", "0"},
+                             Words{"sub", "t", "--group", "g", "--dead-letter-full", "drop"},
+                             Words{"sub", "t", "--group", "g", "--retry-delay", "2min"},
+                             Words{"subscription", "create", "t", "i", "--retry-delay", "1s"},
+                             Words{"subscription", "create", "t", "i", "--group", "--lossy"}}) {
+    const Output refused = tool(wrong);
+    EXPECT_EQ(refused.status, 2) << refused.err;
+  }
+  EXPECT_EQ(bus().topic("t").subscriptions.size(), 2U);
+}
+
+// Members of a group whose output nobody reads, so that each stands still with a job in its hands.
+class StalledMemberTest : public PubSubTest {
+ protected:
+  StalledMemberTest() {
+    ::fcntl(full_.write_end(), F_SETFL, O_NONBLOCK);
+    while (::write(full_.write_end(), "x", 1) == 1) {
+    }
+    ::fcntl(full_.write_end(), F_SETFL, 0);
+  }
+  // Returns once the one that it starts has the job, at that attempt.
+  Child member_with_a_job(std::uint64_t attempt) {
+    Child child = start({"sub", "t", "--group", "g", "--ack-after-output", "--max-attempts", "2", "--dead-letter",
+                         "t.dead", "--retry-delay", "0"},
+                        {.out = full_.write_end()});
+    await([&] {
+      const auto groups = bus().topic("t").subscriptions;
+      return is_stuck(full_, child) && !groups.empty() && groups[0].held == 1 && groups[0].redelivered == attempt - 1;
+    });
+    return child;
+  }
+  nlohmann::json listed() const { return listing({"subscription", "ls", "t", "--json"}).at(0); }
+
+ private:
+  Pipe full_;
+};
+
+TEST_F(StalledMemberTest, AJobWhoseMembersAreKilledEndsAsADeadLetter) {
+  ASSERT_EQ(tool({"pub", "t"}, "poison\ngood\n").status, 0);
+  for (const std::uint64_t attempt : {1U, 2U}) {
+    Child member = member_with_a_job(attempt);
+    EXPECT_TRUE(listed()["oldest_held_ns"].is_number());
+    member.kill(SIGKILL);
+    member.wait();
+  }
+  const Output rest = tool({"sub", "t", "--group", "g", "--count", "1", "--timeout", "30s"});
+  EXPECT_EQ(rest.out, "good\n") << rest.err;
+  EXPECT_EQ(tool({"sub", "t.dead", "--from", "oldest", "--count", "1", "--timeout", "30s"}).out, "poison\n");
+  EXPECT_EQ(listed()["dead_lettered"], 1);
+  EXPECT_EQ(listed()["received"], 1);
+  EXPECT_EQ(listed()["held"], 0);
+  const Output table = tool({"subscription", "ls", "t"});
+  EXPECT_TRUE(contains(table.out, "dead-lettered")) << table.out;
+}
+
+TEST_F(StalledMemberTest, AnInterruptEndsItAndItsJobComesAgainAtOnce) {
+  ASSERT_EQ(tool({"pub", "t"}, "one\n").status, 0);
+  Child member = member_with_a_job(1);
+  member.kill(SIGINT);
+  EXPECT_EQ(member.wait(), 0);
+  EXPECT_EQ(listed()["returned"], 1);
+  EXPECT_EQ(tool({"sub", "t", "--group", "g", "--count", "1", "--timeout", "30s"}).out, "one\n");
 }
 
 TEST_F(PubSubTest, ADurableSubscriptionHasOneReader) {

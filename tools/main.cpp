@@ -62,7 +62,8 @@ struct Example {
 constexpr Example kExamples[] = {
     {"pub", "Examples:\n  seq 1000 | ringway pub numbers\n  ringway pub frames --frame 4096 < video.raw"},
     {"sub",
-     "Examples:\n  ringway sub numbers --name adder --count 1000\n  ringway sub numbers --from oldest --timeout 5s"},
+     "Examples:\n  ringway sub numbers --name adder --count 1000\n  ringway sub numbers --from oldest --timeout 5s\n"
+     "  ringway sub jobs --group workers --ack-after-output --max-attempts 5 --dead-letter jobs.dead"},
     {"ls", "Examples:\n  ringway ls\n  ringway ls --json | jq '.[].name'"},
     {"info", "Examples:\n  ringway info numbers\n  ringway info numbers --watch"},
     {"top", "Examples:\n  ringway top\n  ringway --bus trading top quotes --interval 500ms"},
@@ -77,8 +78,7 @@ constexpr Example kExamples[] = {
     {"demo", "Example:\n  ringway demo --seconds 10"},
     {"subscription create",
      "Examples:\n  ringway subscription create orders billing\n  ringway subscription create quotes ticker --lossy "
-     "--from "
-     "newest"},
+     "--from newest\n  ringway subscription create jobs workers --group --max-attempts 5 --dead-letter jobs.dead"},
     {"subscription info", "Example:\n  ringway subscription info orders billing"},
     {"subscription seek",
      "Examples:\n  ringway subscription seek orders billing oldest\n  ringway subscription seek orders billing 4096"},

@@ -20,6 +20,33 @@ constexpr std::size_t kLarge = std::size_t{16} << 10;   // a payload that is not
 constexpr std::size_t kPrefix = sizeof(std::uint32_t);
 constexpr char kNewline = '\n';
 
+// Writes the bytes from `done` to `all` of some messages. Told to stop, it finishes the message under way, unless the reader
+// stands still. `write_some(from, end)` is one write(2), `message_end(bytes)` where the message ends that those break off in.
+template <class WriteSome, class MessageEnd>
+Output::Result write_messages(std::size_t& done, std::size_t all, WriteSome write_some, MessageEnd message_end) {
+  std::size_t end = all;
+  bool stalled = false;
+  for (;;) {
+    if (stopping()) end = message_end(done);
+    if (done >= end) return done == all ? Output::Result::accepted : Output::Result::stopped;
+    const std::ptrdiff_t count = write_some(done, end);
+    if (count >= 0) {
+      done += static_cast<std::size_t>(count);
+      stalled = false;
+    } else if (errno == EPIPE) {
+      return Output::Result::closed;
+    } else if (errno == EAGAIN) {
+      pollfd writable{STDOUT_FILENO, POLLOUT, 0};
+      if (::poll(&writable, 1, -1) < 0 && stopping()) return Output::Result::stopped;
+    } else if (errno != EINTR) {
+      throw std::system_error(errno, std::generic_category(), "cannot write to standard output");
+    } else if (stopping()) {
+      if (stalled) return Output::Result::stopped;
+      stalled = true;
+    }
+  }
+}
+
 }  // namespace
 
 Output::Output(Framing framing, bool durable)
@@ -72,29 +99,10 @@ Output::Result Output::flush() {
   }
 }
 
-// Told to stop, it finishes the message under way, unless the reader stands still.
 Output::Result Output::write_all(std::size_t& done) const {
-  std::size_t end = ends_[held_.size() - 1];
-  bool stalled = false;
-  for (;;) {
-    if (stopping()) end = message_end(done);
-    if (done >= end) return done == ends_[held_.size() - 1] ? Result::accepted : Result::stopped;
-    const std::ptrdiff_t count = write_from(done, end);
-    if (count >= 0) {
-      done += static_cast<std::size_t>(count);
-      stalled = false;
-    } else if (errno == EPIPE) {
-      return Result::closed;
-    } else if (errno == EAGAIN) {
-      pollfd writable{STDOUT_FILENO, POLLOUT, 0};
-      if (::poll(&writable, 1, -1) < 0 && stopping()) return Result::stopped;
-    } else if (errno != EINTR) {
-      throw std::system_error(errno, std::generic_category(), "cannot write to standard output");
-    } else if (stopping()) {
-      if (stalled) return Result::stopped;
-      stalled = true;
-    }
-  }
+  return write_messages(
+      done, ends_[held_.size() - 1], [this](std::size_t from, std::size_t end) { return write_from(from, end); },
+      [this](std::size_t bytes) { return message_end(bytes); });
 }
 
 // One write(2) of the bytes from `done` to `end` of: the buffer, the large payload, its newline.
@@ -134,6 +142,14 @@ void Output::release(std::size_t count) {
   buffered_ = 0;
   large_ = {};
   tail_ = 0;
+}
+
+Output::Result Output::write_one(std::string_view text) {
+  std::size_t done = 0;
+  return write_messages(
+      done, text.size(),
+      [text](std::size_t from, std::size_t end) { return ::write(STDOUT_FILENO, text.data() + from, end - from); },
+      [text](std::size_t) { return text.size(); });
 }
 
 bool Output::closed() {

@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <string_view>
 #include <vector>
 
 #include "flags.hpp"
@@ -35,6 +36,9 @@ class Output {
   // Writes what was added and releases what was accepted in full, newest first, so that the cursor moves once. Anything
   // but `accepted` (std::system_error, too) is the end: the rest stays held.
   Result flush();
+
+  // One message by itself, as it stands; told to stop before that, it writes it all the same.
+  static Result write_one(std::string_view text);
 
   [[nodiscard]] std::uint64_t written() const { return written_; }  // messages, accepted in full
 

@@ -20,7 +20,7 @@ constexpr std::uint64_t kNoEnd = std::numeric_limits<std::uint64_t>::max();
 struct SubOptions {
   std::string topic;
   std::string name;
-  std::string group;
+  GroupOptions group;
   bool ack_after_output = false;
   From from;
   bool lossy = false;
@@ -103,8 +103,8 @@ void say_it_waits(const Bus& bus, const SubOptions& options) {
 }
 
 void say_it_stays(const SubOptions& options) {
-  const bool group = !options.group.empty();
-  const std::string& name = group ? options.group : options.name;
+  const bool group = !options.group.group.empty();
+  const std::string& name = group ? options.group.group : options.name;
   if (name.empty() || ::isatty(STDERR_FILENO) == 0) return;
   complain(
       fmt::format("{3} {0} of topic {1} stays where it is{2}; remove it with `ringway subscription rm {1} "
@@ -123,7 +123,8 @@ Subscriber open(const Bus& bus, const SubOptions& options) {
 int sub_group(const Place& place, const SubOptions& options) {
   const Bus bus = place.open();
   const Stopper stopper(bus, options.timeout);
-  GroupOptions wanted{.group = options.group, .name = options.name, .if_missing = options.if_missing};
+  GroupOptions wanted = options.group;
+  wanted.if_missing = options.if_missing;
   if (options.if_missing == IfMissing::wait) wanted.attach_timeout = Timeout::never();  // --timeout interrupts it
   GroupMember member = bus.group_member(options.topic, wanted);
   const std::uint64_t printed =
@@ -133,7 +134,7 @@ int sub_group(const Place& place, const SubOptions& options) {
 }
 
 int sub(const Place& place, const SubOptions& options) {
-  if (!options.group.empty()) return sub_group(place, options);
+  if (!options.group.group.empty()) return sub_group(place, options);
   const Bus bus = place.open();
   const Stopper stopper(bus, options.timeout);
   Receiver receiver(open(bus, options), options);
@@ -154,12 +155,18 @@ void add_sub(CLI::App& app, Action& action) {
   command->add_option("TOPIC", options->topic, "The topic")->required();
   auto* name = command->add_option("--name", options->name, "A durable subscription: goes on where it stopped");
   auto* group =
-      command->add_option("--group", options->group, "A member of this group: each message goes to one of them");
-  group->excludes(name);
+      command->add_option("--group", options->group.group, "A member of this group: each message goes to one of them");
+  group->type_name("GROUP")->excludes(name);
   command
       ->add_flag("--ack-after-output", options->ack_after_output,
                  "With --group: acknowledge once a message is written, not before; a crash may print it twice")
       ->needs(group);
+  command
+      ->add_option("--prefetch", options->group.prefetch, "Take so many jobs ahead, which others then do not get (1)")
+      ->type_name("N")
+      ->check(at_least_one())
+      ->needs(group);
+  add_group_settings(*command, options->group, group);
   add_parsed(*command, "--from", options->from, parse_from,
              "Where a new subscription starts: oldest (default if named), newest (if not), or a position")
       ->type_name("WHERE")

@@ -42,7 +42,10 @@ std::uint64_t print_jobs(GroupMember& member, const std::string& topic, const Jo
     }
     const std::string text = framed(job, options.framing);
     Status answer = options.ack_after_output ? Status() : job.ack();
-    if (answer) print(text);  // throws if its reader is gone: a job that is not acknowledged goes to another member
+    if (answer && Output::write_one(text) != Output::Result::accepted) {
+      job.nack(0s, "ended before it was written");  // answered already, if not after output
+      break;
+    }
     if (answer && options.ack_after_output) answer = job.ack();
     if (!answer) throw Error(answer.code(), topic, fmt::format("{}; {} jobs printed before", answer.text(), printed));
     ++printed;

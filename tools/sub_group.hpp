@@ -19,7 +19,7 @@ struct JobOptions {
 };
 
 // Until the count is reached, the reader of our output goes, or somebody stops it. Gives how many were printed. Throws Error,
-// OutputClosed, std::system_error.
+// std::system_error.
 std::uint64_t print_jobs(GroupMember& member, const std::string& topic, const JobOptions& options);
 
 }  // namespace ringway::tool

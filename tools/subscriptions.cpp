@@ -19,10 +19,21 @@ struct Options {
   From from;
   bool lossy = false;
   bool json = false;
+  bool group = false;
+  GroupOptions settings;
   IfMissing if_missing = IfMissing::create;
 };
 
+int create_group(const Place& place, const Options& options) {
+  GroupOptions wanted = options.settings;
+  wanted.if_missing = options.if_missing;
+  const bool created = place.open().create_group(options.topic, options.name, wanted);
+  print(fmt::format("group {} of topic {} {}\n", options.name, options.topic, created ? "created" : "exists and fits"));
+  return kDone;
+}
+
 int create(const Place& place, const Options& options) {
+  if (options.group) return create_group(place, options);
   SubscriptionOptions wanted{.from = options.from, .if_missing = options.if_missing};
   if (options.lossy) wanted.reliability = Reliability::lossy;
   const bool created = place.open().create_subscription(options.topic, options.name, wanted);
@@ -148,8 +159,12 @@ void add_subscriptions(CLI::App& app, Action& action) {
   };
   auto* add = named("create", "Create it ahead of its first reader: from then on, publishers wait for it", create);
   add->alias("add");
-  add_parsed(*add, "--from", options->from, parse_from, "oldest (default), newest, or a position")->type_name("WHERE");
-  add->add_flag("--lossy", options->lossy, "Publishers do not wait for it; what it loses is counted");
+  auto* work = add->add_flag("--group", options->group, "A group, whose members share the messages");
+  add_group_settings(*add, options->settings, work);
+  add_parsed(*add, "--from", options->from, parse_from, "oldest (default), newest, or a position")
+      ->type_name("WHERE")
+      ->excludes(work);
+  add->add_flag("--lossy", options->lossy, "Publishers do not wait for it; what it loses is counted")->excludes(work);
   add_parsed(*add, "--if-missing", options->if_missing, parse_if_missing, "The topic: create (default), wait, fail")
       ->type_name("WHAT");
   auto* info = named("info", "Everything about one", show_one);

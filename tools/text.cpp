@@ -32,6 +32,14 @@ std::optional<std::uint64_t> parse_quantity(std::string_view text, std::span<con
   return static_cast<std::uint64_t>(value);
 }
 
+std::optional<std::chrono::nanoseconds> parse_time(std::string_view text) {
+  static constexpr std::array<Unit, 8> kUnits = {
+      {{"", 1e9}, {"ns", 1}, {"us", 1e3}, {"ms", 1e6}, {"s", 1e9}, {"min", 60e9}, {"m", 60e9}, {"h", 3600e9}}};
+  const auto time = parse_quantity(text, kUnits);
+  if (!time) return {};
+  return std::chrono::nanoseconds(static_cast<std::int64_t>(*time));
+}
+
 template <class Value>
 Value one_of(const std::string& text, std::initializer_list<std::pair<std::string_view, Value>> known) {
   std::string names;
@@ -61,12 +69,16 @@ std::uint64_t parse_bytes(const std::string& text) {
 }
 
 std::chrono::nanoseconds parse_duration(const std::string& text) {
-  static constexpr std::array<Unit, 8> kUnits = {
-      {{"", 1e9}, {"ns", 1}, {"us", 1e3}, {"ms", 1e6}, {"s", 1e9}, {"min", 60e9}, {"m", 60e9}, {"h", 3600e9}}};
-  const auto time = parse_quantity(text, kUnits);
-  if (!time || *time == 0)
+  const auto time = parse_time(text);
+  if (!time || time->count() == 0)
     throw CLI::ValidationError(fmt::format("`{}` is no time: write more than 0, as 500ms, 2s, 1min, 1h", text));
-  return std::chrono::nanoseconds(static_cast<std::int64_t>(*time));
+  return *time;
+}
+
+std::chrono::nanoseconds parse_delay(const std::string& text) {
+  const auto time = parse_time(text);
+  if (!time) throw CLI::ValidationError(fmt::format("`{}` is no time: write 0, 500ms, 2s, 1min", text));
+  return *time;
 }
 
 From parse_from(const std::string& text) {
@@ -81,6 +93,10 @@ From parse_from(const std::string& text) {
 
 IfMissing parse_if_missing(const std::string& text) {
   return one_of<IfMissing>(text, {{"create", IfMissing::create}, {"wait", IfMissing::wait}, {"fail", IfMissing::fail}});
+}
+
+DeadLetterFull parse_dead_letter_full(const std::string& text) {
+  return one_of<DeadLetterFull>(text, {{"keep", DeadLetterFull::keep}, {"wait", DeadLetterFull::wait}});
 }
 
 }  // namespace ringway::tool

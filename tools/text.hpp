@@ -16,9 +16,13 @@ namespace ringway::tool {
 std::uint64_t parse_bytes(const std::string& text);
 // "500ms", "2s", "1.5min"; a bare number is seconds. Must be more than nothing.
 std::chrono::nanoseconds parse_duration(const std::string& text);
+// The same, or nothing: "0", "0s".
+std::chrono::nanoseconds parse_delay(const std::string& text);
 // "oldest", "newest", or a position.
 From parse_from(const std::string& text);
 // "create", "wait" or "fail".
 IfMissing parse_if_missing(const std::string& text);
+// "keep" or "wait".
+DeadLetterFull parse_dead_letter_full(const std::string& text);
 
 }  // namespace ringway::tool
