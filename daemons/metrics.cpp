@@ -115,7 +115,7 @@ void add_topic(Families& to, const Labels& labels, const TopicFigures& of) {
 void add_latency(Families& to, const Labels& labels, const LatencyHistogram& latency) {
   constexpr double kNs = 1e-9;
   auto& histogram = to.histogram("ringway_subscription_latency_seconds",
-                                 "From commit to receive, of stamped topics; the sum is an estimate.", labels);
+                                 "From commit to receive, of topics with latency; the sum is an estimate.", labels);
   for (std::size_t i = 0; i < latency.counts.size(); ++i) {
     const double start = static_cast<double>(detail::histogram_bucket_start(i)) * kNs;
     if (i % 4 == 1) histogram.bucket.push_back({histogram.sample_count, start});

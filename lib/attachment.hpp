@@ -29,6 +29,7 @@ class Attachment {
         topic(std::move(name)),
         segment(std::move(mapped)),
         wait(strategy),
+        timed(segment->geometry().spec.latency),
         publishers(segment->data_file()),
         subscribers(segment->control_file()) {}
 
@@ -41,6 +42,7 @@ class Attachment {
   std::unique_ptr<Segment> segment;
   ObtainedMemory memory;
   Wait wait;
+  const bool timed;  // what is received is counted by its latency
   Life life;
   Prober publishers;   // on the data file
   Prober subscribers;  // on the control file
@@ -75,7 +77,6 @@ class ReaderAttachment : public Attachment {
   std::unique_ptr<std::byte, Aligned> buffer;  // for checked copies
   std::vector<std::uint64_t> expected;         // per publisher slot: the next sequence, or kUnknown
   std::uint64_t lost_away = 0;                 // while nobody was attached; told with the next message
-  bool timed = false;                          // messages are counted by their latency
   bool gap = false;                            // overtaken since the counters were last compared
   std::uint64_t stuck_at = 0;                  // the frame that tries in a row found without a tag
   std::uint32_t stuck = 0;
@@ -99,6 +100,12 @@ class MemberAttachment : public Attachment {
   std::uint64_t stuck_at = 0;                   // as of a reader
   std::uint32_t stuck = 0;
 };
+
+// Where a subscription's or group's row counts what is received now and was committed at `stamp`.
+inline std::atomic<std::uint64_t>& latency_count(const SegmentMemory& memory, std::uint32_t row, std::uint64_t stamp) {
+  const auto now = static_cast<std::uint64_t>(monotonic_ns());
+  return memory.subscription(row).histogram[histogram_bucket(now > stamp ? now - stamp : 0)];
+}
 
 // How often a waiting loop looks before it sleeps.
 std::uint32_t spins(Wait strategy) noexcept;

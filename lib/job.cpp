@@ -266,6 +266,12 @@ Code wait_for_job(MemberCore& core, std::int64_t deadline, bool first) noexcept 
   return Code::ok;
 }
 
+// Counts a job that goes to a user for the first time. relaxed: for display; an addition, since all members count here.
+void record_latency(const MemberCore& core, const Taken& job) noexcept {
+  if (unpack_word(job.word).attempt != 1) return;
+  latency_count(core.ring.memory(), core.ring.row(), job.found.stamp).fetch_add(1, std::memory_order_relaxed);
+}
+
 Code refuse(MemberCore& core, Code code) noexcept {
   core.cause = {};
   return core.code = code;
@@ -291,7 +297,11 @@ Code take(MemberCore& core, std::int64_t timeout, Taken& job) noexcept {
   auto now = static_cast<std::uint64_t>(coarse_ns());
   for (bool first = true;; first = false) {
     Code code = take_once(core, job, now, waiting);
-    if (code == Code::ok) ++core.in_hand;
+    if (code == Code::ok) {
+      ++core.in_hand;
+      if (core.attachment->timed) [[unlikely]]
+        record_latency(core, job);
+    }
     if (code != Code::would_block) return end(core, code);
     if (timeout == 0) {
       code = count_stuck(core);

@@ -45,9 +45,7 @@ void add_lost(ReaderCore& core, std::uint64_t missing) noexcept {
 
 // Counts the message found in the subscription's histogram. Its own words, by one reader: relaxed, for display.
 void record_latency(const ReaderCore& core) noexcept {
-  const auto now = static_cast<std::uint64_t>(monotonic_ns());
-  const std::uint64_t stamp = core.copied.stamp;
-  auto& count = core.ring.memory().subscription(core.slot).histogram[histogram_bucket(now > stamp ? now - stamp : 0)];
+  auto& count = latency_count(core.ring.memory(), core.slot, core.copied.stamp);
   count.store(count.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
 }
 

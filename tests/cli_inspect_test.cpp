@@ -71,6 +71,21 @@ TEST_F(InspectTest, ListingsShowWhatIsThere) {
 }
 
 // Rows 68 and 70: `info` and `ls` say who waits for whom, since when, and how far it is behind.
+TEST_F(InspectTest, TheLatencyOfASubscriptionAndOfAGroupIsShown) {
+  bus().create_topic("t", {.latency = true});
+  bus().create_group("t", "workers");
+  ASSERT_EQ(tool({"pub", "t"}, "1\n2\n").status, 0);
+  ASSERT_EQ(tool({"sub", "t", "--name", "audit", "--count", "2"}).status, 0);
+  EXPECT_FALSE(contains(tool({"info", "t"}).out, "group workers: p50"));
+  ASSERT_EQ(tool({"sub", "t", "--group", "workers", "--count", "2"}).status, 0);
+  const std::string info = tool({"info", "t"}).out;
+  EXPECT_TRUE(contains(info, "latency      subscription audit: p50 ")) << info;
+  EXPECT_TRUE(contains(info, "latency      group workers: p50 ")) << info;
+  const std::string one = tool({"subscription", "info", "t", "workers"}).out;
+  EXPECT_TRUE(contains(one, "latency       p50 ")) << one;
+  EXPECT_EQ(listing({"subscription", "info", "t", "workers", "--json"})["latency"]["messages"], 2);
+}
+
 TEST_F(InspectTest, InfoSaysWhoIsBlockedByWhom) {
   bus().create_topic("t", {.capacity_bytes = 32_KiB});
   bus().create_subscription("t", "billing");

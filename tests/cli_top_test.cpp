@@ -138,6 +138,26 @@ TEST_F(TopTest, ShowsWhoHoldsWhomBackAndADetailOfIt) {
   await([&] { return tmux("has-session").status != 0; });
 }
 
+TEST_F(TopTest, ShowsTheLatencyOfAGroup) {
+  bus().create_topic("jobs", {.latency = true});
+  bus().create_group("jobs", "workers");
+  const Child busy = Child::fork([this] {
+    const auto mine = ringway::Bus::at(directory());
+    auto out = mine.publisher("jobs");
+    auto in = mine.group_member("jobs", {.group = "workers"});
+    for (;;) {
+      if (!out.publish("job") || !in.receive().ack()) return 1;
+      std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    }
+    return 0;
+  });
+  start_top();
+  await_on_screen("jobs");
+  press("Down Enter");
+  const std::regex row("\nworkers +[0-9]+ +[1-9][0-9]* .* [0-9.]+[mun]s +[0-9.]+[mun]s .*group\n");
+  await([&] { return std::regex_search(screen(), row); });
+}
+
 TEST_F(TopTest, AThousandTopicsCanBeScrolledSortedAndFiltered) {
   constexpr int kTopics = 1000;
   const ringway::TopicOptions small = {.capacity_bytes = 32_KiB,

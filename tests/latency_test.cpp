@@ -2,7 +2,11 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
+#include <latch>
+#include <optional>
 #include <string>
+#include <thread>
 
 #include "ringway/detail/layout.hpp"
 #include "ringway/ringway.hpp"
@@ -10,6 +14,7 @@
 
 namespace {
 
+using namespace std::chrono_literals;
 using namespace ringway::literals;
 using ringway_test::thrown;
 
@@ -65,6 +70,51 @@ TEST(LatencyTest, ViewsOfATopicThatCountsAreHeldAndReleasedAsOfAnyOther) {
   EXPECT_TRUE(first.status() == ringway::Code::closed);
 }
 
+// New, taken ahead, and taken ahead by somebody who has left: each counts when somebody first has it, and never again.
+TEST(LatencyTest, EachJobIsCountedOnceAtItsFirstAttempt) {
+  const auto bus = ringway::Bus::temporary();
+  auto out = bus.publisher("t", {.topic = {.latency = true}});
+  const ringway::GroupOptions ahead = {.group = "g", .prefetch = 4, .retry_delay = 0ns};
+  std::optional<ringway::GroupMember> leaves(bus.group_member("t", ahead));
+  auto stays = bus.group_member("t", {.group = "g"});
+  for (int i = 0; i < 4; ++i) ASSERT_TRUE(out.publish(std::to_string(i)));
+  const auto counted = [&] { return subscription_of(bus, "t").latency.total(); };
+  EXPECT_TRUE(leaves->try_receive().ack());  // 0, and takes 1 to 3 ahead
+  EXPECT_EQ(counted(), 1U);
+  EXPECT_TRUE(leaves->try_receive().nack());  // 1
+  EXPECT_EQ(counted(), 2U);
+  auto again = stays.receive(10s);
+  EXPECT_EQ(again.text(), "1");
+  EXPECT_EQ(again.attempt(), 2U);
+  EXPECT_TRUE(again.nack());
+  EXPECT_EQ(counted(), 2U);
+  leaves.reset();  // gives 2 and 3 back
+  for (int i = 0; i < 3; ++i) EXPECT_TRUE(stays.receive(10s).ack());
+  const auto seen = subscription_of(bus, "t");
+  EXPECT_EQ(seen.latency.total(), 4U);
+  EXPECT_EQ(seen.received, 4U);
+  EXPECT_GT(seen.latency.percentile_ns(0.99), 0U);
+}
+
+TEST(LatencyTest, MembersThatCountAtOnceCountEveryJob) {
+  constexpr int kJobs = 100'000;
+  const auto bus = ringway::Bus::temporary();
+  auto out = bus.publisher("t", {.topic = {.capacity_bytes = 8_MiB, .latency = true}});
+  bus.create_group("t", "g");
+  for (int i = 0; i < kJobs; ++i) ASSERT_TRUE(out.publish("job"));
+  std::latch attached(4);
+  std::array<std::thread, 4> members;
+  for (auto& member : members)
+    member = std::thread([&] {
+      auto jobs = bus.group_member("t", {.group = "g"});
+      attached.arrive_and_wait();
+      while (auto job = jobs.try_receive()) EXPECT_TRUE(job.ack());
+    });
+  for (auto& member : members) member.join();
+  EXPECT_EQ(subscription_of(bus, "t").received, std::uint64_t{kJobs});
+  EXPECT_EQ(subscription_of(bus, "t").latency.total(), std::uint64_t{kJobs});
+}
+
 TEST(LatencyTest, ItIsOffUnlessAskedFor) {
   const auto bus = ringway::Bus::temporary();
   bus.create_topic("t", {.stamped = true});
@@ -72,8 +122,9 @@ TEST(LatencyTest, ItIsOffUnlessAskedFor) {
   auto in = bus.subscriber("t");
   ASSERT_TRUE(out.publish("hello"));
   EXPECT_TRUE(in.receive());
+  EXPECT_TRUE(bus.group_member("t", {.group = "g"}).try_receive().ack());
   EXPECT_EQ(bus.topic("t").options.latency, false);
-  EXPECT_TRUE(subscription_of(bus, "t").latency.counts.empty());
+  for (const auto& one : bus.topic("t").subscriptions) EXPECT_TRUE(one.latency.counts.empty()) << one.name;
   EXPECT_EQ(thrown([&] { bus.create_topic("t", {.latency = true}); }).code, ringway::Code::mismatch);
   EXPECT_EQ(thrown([&] { bus.create_topic("u", {.stamped = false, .latency = true}); }).code,
             ringway::Code::invalid_argument);

@@ -90,7 +90,7 @@ struct TopicOptions {
   std::optional<std::uint32_t> max_groups = {};  // at most 16 (4)
   std::optional<std::uint32_t> max_members = {};    // a group; at most 1024 (64)
   std::optional<std::uint32_t> max_in_flight = {};  // a group; at most 65536 (1024)
-  std::optional<bool> latency = {};  // stamped, and each subscription counts the times from commit to receive (false)
+  std::optional<bool> latency = {};  // stamped; subscriptions and groups count the times from commit to receive (false)
 };
 
 // How a handle's mapping of both files is obtained, when it is opened. What the machine refuses is told by the handle's

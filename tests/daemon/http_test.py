@@ -59,6 +59,24 @@ def EveryFieldOfTheApiIsDocumented():
         assert status == 404 and list(json.loads(text)) == ["error"], text
 
 
+def TheLatencyOfAGroupIsTold():
+    with Scene() as scene:
+        scene.ringway("create", "jobs", "--latency")
+        monitor = scene.monitor()
+        scene.start(support.bin_directory / "ringway", "sub", "jobs", "--group", "workers", stdout=subprocess.DEVNULL)
+        scene.publisher("jobs", "desk", 100)
+
+        def of_the_group():
+            topic = monitor.json("/api/v1/topic?name=jobs")
+            if not topic["subscriptions"]:
+                return None
+            return topic["subscriptions"][0]["latency"], topic["rates"]["subscriptions"][0]["latency"]
+
+        wait_for(lambda: (seen := of_the_group()) and seen[1] and seen[0]["p99_ns"] and seen[1]["p99_ns"], "percentiles of both kinds")
+        count = next(line for line in monitor.get("/metrics").splitlines() if "latency_seconds_count" in line)
+        assert 'subscription="workers"' in count and float(count.split()[-1]) > 0, count
+
+
 def ABusThatComesLaterIsSeenAndNeverMade():
     with Scene() as scene:
         later = scene.path / "later"

@@ -237,7 +237,7 @@ struct alignas(kLine) SubscriptionSlot {
   // By publishers.
   std::atomic<std::uint32_t> doorbell;  // the futex; incremented by whoever clears the parked bit
   std::array<std::byte, 60> reserved_doorbell;
-  // By its owner: how many messages took so long from stamp to receive.
+  // By its owner, added to by a group's members: how many messages took so long from stamp to receive, jobs to attempt 1.
   std::array<std::atomic<std::uint64_t>, kHistogramBuckets> histogram;
 };
 
