@@ -29,7 +29,6 @@ class Attachment {
         topic(std::move(name)),
         segment(std::move(mapped)),
         wait(strategy),
-        timed(segment->geometry().spec.latency),
         publishers(segment->data_file()),
         subscribers(segment->control_file()) {}
 
@@ -42,7 +41,7 @@ class Attachment {
   std::unique_ptr<Segment> segment;
   ObtainedMemory memory;
   Wait wait;
-  const bool timed;  // what is received is counted by its latency
+  bool timed = false;  // what is received is counted in its row by its latency
   Life life;
   Prober publishers;   // on the data file
   Prober subscribers;  // on the control file

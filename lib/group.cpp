@@ -285,6 +285,7 @@ std::unique_ptr<MemberCore> attach_member(const std::shared_ptr<BusState>& bus, 
         core->attachment = std::make_unique<MemberAttachment>(
             bus, topic, std::make_unique<Segment>(files, Role::subscribe, topic), Wait::spin_then_park);
         core->attachment->group = options.group;
+        core->attachment->timed = files.geometry.spec.latency;
         return *core->attachment->segment;
       },
       [&](const Segment& segment, std::uint32_t row, bool) {

@@ -222,6 +222,7 @@ std::unique_ptr<ReaderCore> attach_once(const std::shared_ptr<BusState>& bus, co
     const SegmentMemory& memory = segment.memory();
     attachment.memory = obtain_memory(segment, options.memory, Role::subscribe, topic);
     core->ring.attach(memory, 0);
+    attachment.timed = segment.geometry().spec.latency;
     core->direct = core->in_place && !attachment.timed;
     if (!core->in_place) prepare_copies(*core);
     bool found_place = true;

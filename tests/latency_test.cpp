@@ -70,6 +70,17 @@ TEST(LatencyTest, ViewsOfATopicThatCountsAreHeldAndReleasedAsOfAnyOther) {
   EXPECT_TRUE(first.status() == ringway::Code::closed);
 }
 
+TEST(LatencyTest, AnObserverReadsAndCountsNothing) {
+  const auto bus = ringway::Bus::temporary();
+  auto out = bus.publisher("t", {.topic = {.latency = true}});
+  bus.create_subscription("t", "s");
+  ASSERT_TRUE(out.publish("hello"));
+  auto look = bus.observer("t", {.from = ringway::From::oldest});
+  const auto seen = look.try_receive();
+  EXPECT_EQ(seen.text(), "hello");
+  EXPECT_EQ(subscription_of(bus, "t").latency.total(), 0U);
+}
+
 // New, taken ahead, and taken ahead by somebody who has left: each counts when somebody first has it, and never again.
 TEST(LatencyTest, EachJobIsCountedOnceAtItsFirstAttempt) {
   const auto bus = ringway::Bus::temporary();
