@@ -92,32 +92,24 @@ bool Attachment::topic_stands(std::int64_t now) noexcept {
 std::unique_ptr<PublisherCore> attach_publisher(const std::shared_ptr<BusState>& bus, const std::string& topic,
                                                 const PublisherOptions& options, const TypeInfo& type) {
   if (!options.name.empty()) check_component("publisher", options.name, topic);
-  const TopicSpec spec = resolve(options.topic, type, topic);
-  Patience patience(*bus, topic, options.attach_timeout);
-  for (;;) {
-    const OpenFiles files = open_topic(*bus, topic, Role::publish, &spec, false, patience);
-    check_fit(files.geometry.spec, options.topic, topic);
-    check_type(files.geometry.spec, type, true, topic);
-    auto core = std::make_unique<PublisherCore>();
-    core->process = process_token();
-    core->interrupted = bus->interruption();
-    core->references = 1;
-    core->attachment = std::make_unique<PublisherAttachment>(
-        bus, topic, std::make_unique<Segment>(files, Role::publish, topic, options.memory.huge_pages), options.wait);
-    PublisherAttachment& attachment = *core->attachment;
-    const Segment& segment = *attachment.segment;
-    attachment.memory = obtain_memory(segment, options.memory, Role::publish, topic);
-    const bool stood = with_table_lock(segment, segment.data_file(), topic, patience, [&](KernelLocks&) {
-      self_test(segment.data_file());
-      const std::uint32_t slot = take_publisher_slot(segment, attachment, topic);
-      own_publisher_slot(*core, segment, slot, options.name);
-    });
-    if (stood) {
-      attachment.stepped_at = core->ring.limit();
-      return core;
-    }
-    patience.wait(kFilesKeepChanging);
-  }
+  std::unique_ptr<PublisherCore> core;
+  with_topic(
+      *bus, topic, {Role::publish, options.topic, type, options.attach_timeout},
+      [&](const OpenFiles& files) -> const Segment& {
+        core = new_core<PublisherCore>(*bus);
+        core->attachment = std::make_unique<PublisherAttachment>(
+            bus, topic, std::make_unique<Segment>(files, Role::publish, topic, options.memory.huge_pages),
+            options.wait);
+        const Segment& segment = *core->attachment->segment;
+        core->attachment->memory = obtain_memory(segment, options.memory, Role::publish, topic);
+        return segment;
+      },
+      [&](const Segment& segment) {
+        const std::uint32_t slot = take_publisher_slot(segment, *core->attachment, topic);
+        own_publisher_slot(*core, segment, slot, options.name);
+      });
+  core->attachment->stepped_at = core->ring.limit();
+  return core;
 }
 
 PublisherCore::PublisherCore() = default;

@@ -139,6 +139,50 @@ bool with_table_lock(const Segment& segment, const File& file, const std::string
   }
 }
 
+// How a topic is opened to be attached to.
+struct Opening {
+  Role role;
+  const TopicOptions& topic;
+  const TypeInfo& type;
+  Timeout attach_timeout;
+  IfMissing if_missing = IfMissing::create;
+};
+
+// What every attachment begins with: opens the topic, creating or awaiting it as asked, sees that it fits, and runs
+// `body(segment)` under its table lock; again while its files change. `map(files)` maps them, and gives the segment, which
+// stays with the caller. Throws Error.
+template <class Map, class Body>
+void with_topic(const BusState& bus, const std::string& topic, const Opening& opening, Map map, Body body) {
+  const TopicSpec spec = resolve(opening.topic, opening.type, topic);
+  const bool creates = opening.if_missing == IfMissing::create;
+  const bool waits = opening.if_missing == IfMissing::wait;
+  Patience patience(bus, topic, opening.attach_timeout);
+  Patience arrival(bus, topic, waits ? Timeout::never() : opening.attach_timeout);
+  for (;;) {
+    const OpenFiles files = open_topic(bus, topic, opening.role, creates ? &spec : nullptr, waits, arrival);
+    check_fit(files.geometry.spec, opening.topic, topic);
+    check_type(files.geometry.spec, opening.type, opening.role == Role::publish, topic);
+    const Segment& segment = map(files);
+    const File& file = opening.role == Role::publish ? segment.data_file() : segment.control_file();
+    const bool stood = with_table_lock(segment, file, topic, patience, [&](KernelLocks&) {
+      self_test(file);
+      body(segment);
+    });
+    if (stood) return;
+    patience.wait(kFilesKeepChanging);
+  }
+}
+
+// What the handles of all kinds begin with.
+template <class Core>
+std::unique_ptr<Core> new_core(const BusState& bus) {
+  auto core = std::make_unique<Core>();
+  core->process = process_token();
+  core->interrupted = bus.interruption();
+  core->references = 1;
+  return core;
+}
+
 // As the options ask. Throws Error no_permission or unsupported for what is required and refused.
 ObtainedMemory obtain_memory(const Segment& segment, const MemoryOptions& options, Role role, const std::string& topic);
 

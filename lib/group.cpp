@@ -235,37 +235,28 @@ void prepare_dead_letters(const BusState& bus, const std::string& name, const Ge
                     " up to " + std::to_string(need) + "; remove it, or choose another dead_letter topic");
 }
 
-// Opens the topic, and does `with_row(segment, row, made)` under its table lock.
-template <class Start, class WithRow>
-void open_group(const std::shared_ptr<BusState>& bus, const std::string& topic, const GroupOptions& options,
-                const TypeInfo& type, Start start, WithRow with_row) {
+// As with_topic; `with_row(segment, row, made)` with the group's row, and makes its topic for dead letters.
+template <class Map, class WithRow>
+void open_group(const BusState& bus, const std::string& topic, const GroupOptions& options, const TypeInfo& type,
+                Map map, WithRow with_row) {
   check_options(options, topic);
-  const TopicSpec spec = resolve(options.topic, type, topic);
-  Patience patience(*bus, topic, options.attach_timeout);
-  Patience arrival(*bus, topic, options.if_missing == IfMissing::wait ? Timeout::never() : options.attach_timeout);
-  for (;;) {
-    const OpenFiles files =
-        open_topic(*bus, topic, Role::subscribe, options.if_missing == IfMissing::create ? &spec : nullptr,
-                   options.if_missing == IfMissing::wait, arrival);
-    check_fit(files.geometry.spec, options.topic, topic);
-    check_type(files.geometry.spec, type, false, topic);
-    check_prefetch(options, files.geometry.spec, topic);
-    Segment& segment = start(files);
-    Prober prober(segment.control_file());
-    std::string dead_letter;
-    const bool stood = with_table_lock(segment, segment.control_file(), topic, patience, [&](KernelLocks&) {
-      self_test(segment.control_file());
-      bool made = false;
-      const std::uint32_t row = find_or_make(segment, prober, options, topic, made);
-      dead_letter = read_text(segment.memory().group(group_of(segment, row, topic)).dead_letter);
-      with_row(segment, row, made);
-    });
-    if (stood) {
-      if (!dead_letter.empty()) prepare_dead_letters(*bus, dead_letter, files.geometry, topic);
-      return;
-    }
-    patience.wait(kFilesKeepChanging);
-  }
+  Geometry geometry;
+  std::string dead_letter;
+  with_topic(
+      bus, topic, {Role::subscribe, options.topic, type, options.attach_timeout, options.if_missing},
+      [&](const OpenFiles& files) -> const Segment& {
+        geometry = files.geometry;
+        check_prefetch(options, geometry.spec, topic);
+        return map(files);
+      },
+      [&](const Segment& segment) {
+        Prober prober(segment.control_file());
+        bool made = false;
+        const std::uint32_t row = find_or_make(segment, prober, options, topic, made);
+        dead_letter = read_text(segment.memory().group(group_of(segment, row, topic)).dead_letter);
+        with_row(segment, row, made);
+      });
+  if (!dead_letter.empty()) prepare_dead_letters(bus, dead_letter, geometry, topic);
 }
 
 }  // namespace
@@ -274,12 +265,9 @@ std::unique_ptr<MemberCore> attach_member(const std::shared_ptr<BusState>& bus, 
                                           const GroupOptions& options, const TypeInfo& type) {
   std::unique_ptr<MemberCore> core;
   open_group(
-      bus, topic, options, type,
-      [&](const OpenFiles& files) -> Segment& {
-        core = std::make_unique<MemberCore>();
-        core->process = process_token();
-        core->interrupted = bus->interruption();
-        core->references = 1;
+      *bus, topic, options, type,
+      [&](const OpenFiles& files) -> const Segment& {
+        core = new_core<MemberCore>(*bus);
         core->prefetch = options.prefetch;
         core->waiting = std::make_unique<Taken[]>(options.prefetch);
         core->attachment = std::make_unique<MemberAttachment>(
@@ -299,8 +287,8 @@ bool create_group(const std::shared_ptr<BusState>& bus, const std::string& topic
   std::unique_ptr<Segment> segment;
   bool created = false;
   open_group(
-      bus, topic, options, {},
-      [&](const OpenFiles& files) -> Segment& {
+      *bus, topic, options, {},
+      [&](const OpenFiles& files) -> const Segment& {
         segment = std::make_unique<Segment>(files, Role::subscribe, topic);
         return *segment;
       },

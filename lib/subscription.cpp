@@ -197,69 +197,68 @@ void prepare_copies(ReaderCore& core) {
   core.attachment->expected.assign(memory.max_publishers, kUnknown);
 }
 
+// Throws Error: no message starts there.
+[[noreturn]] void refuse_place(const SegmentMemory& memory, From from, const std::string& topic) {
+  throw Error(Code::invalid_argument, topic,
+              "no message starts at position " + std::to_string(from.position()) + "; the oldest is at " +
+                  std::to_string(memory.oldest().load()) + ", the next will be at " +
+                  std::to_string(visible_tail(memory)));
+}
+
+void take_subscription(ReaderCore& core, const Segment& segment, const SubscriptionOptions& options) {
+  ReaderAttachment& attachment = *core.attachment;
+  const SegmentMemory& memory = segment.memory();
+  const Row taken = take_subscription_row(segment, attachment.subscribers, &attachment.life, options, attachment.topic);
+  SubscriptionSlot& row = memory.subscription(taken.slot);
+  const bool resumes = taken.existing && has_joined(row);
+  const std::uint64_t cursor = resumes ? check_cursor(segment, taken.slot, options.name, attachment.topic) : 0;
+  if (!taken.existing) write_row(memory, taken.slot, options, kind_for(options));
+  row.incarnation.fetch_add(1, std::memory_order_relaxed);                           // the table lock
+  row.pid.store(static_cast<std::uint32_t>(::getpid()), std::memory_order_relaxed);  // display only
+  row.owned.store(1, std::memory_order_release);  // Death after it: an owned, dead row
+  mark_attached(segment);
+  core.slot = taken.slot;
+  core.received = row.received.load(std::memory_order_relaxed);  // the table lock
+  if (resumes) {
+    resume(core, cursor);
+    return;
+  }
+  From from = options.from;
+  if (from.place() == From::Place::automatic) from = options.name.empty() ? From::newest : From::oldest;
+  if (join(core, from)) {
+    note_base(core);
+    return;
+  }
+  free_subscription(memory, taken.slot);
+  attachment.life.end();
+  mark_left(segment, attachment.publishers, attachment.subscribers);
+  refuse_place(memory, from, attachment.topic);
+}
+
 std::unique_ptr<ReaderCore> attach_once(const std::shared_ptr<BusState>& bus, const std::string& topic,
                                         const SubscriptionOptions& options, const TypeInfo& type) {
   check_subscription(options, topic);
-  const TopicSpec spec = resolve(options.topic, type, topic);
-  Patience patience(*bus, topic, options.attach_timeout);
-  Patience arrival(*bus, topic, options.if_missing == IfMissing::wait ? Timeout::never() : options.attach_timeout);
-  for (;;) {
-    const OpenFiles files =
-        open_topic(*bus, topic, Role::subscribe, options.if_missing == IfMissing::create ? &spec : nullptr,
-                   options.if_missing == IfMissing::wait, arrival);
-    check_fit(files.geometry.spec, options.topic, topic);
-    check_type(files.geometry.spec, type, false, topic);
-    check_lag(options, files.geometry.spec, topic);
-    auto core = std::make_unique<ReaderCore>();
-    core->process = process_token();
-    core->interrupted = bus->interruption();
-    core->references = 1;
-    core->in_place = state_for(options) == SubscriptionState::reliable;
-    core->attachment = std::make_unique<ReaderAttachment>(
-        bus, topic, std::make_unique<Segment>(files, Role::subscribe, topic, options.memory.huge_pages), options.wait);
-    ReaderAttachment& attachment = *core->attachment;
-    const Segment& segment = *attachment.segment;
-    const SegmentMemory& memory = segment.memory();
-    attachment.memory = obtain_memory(segment, options.memory, Role::subscribe, topic);
-    core->ring.attach(memory, 0);
-    attachment.timed = segment.geometry().spec.latency;
-    core->direct = core->in_place && !attachment.timed;
-    if (!core->in_place) prepare_copies(*core);
-    bool found_place = true;
-    const bool stood = with_table_lock(segment, segment.control_file(), topic, patience, [&](KernelLocks&) {
-      self_test(segment.control_file());
-      const Row taken = take_subscription_row(segment, attachment.subscribers, &attachment.life, options, topic);
-      SubscriptionSlot& row = memory.subscription(taken.slot);
-      const bool resumes = taken.existing && has_joined(row);
-      const std::uint64_t cursor = resumes ? check_cursor(segment, taken.slot, options.name, topic) : 0;
-      if (!taken.existing) write_row(memory, taken.slot, options, kind_for(options));
-      row.incarnation.fetch_add(1, std::memory_order_relaxed);                           // the table lock
-      row.pid.store(static_cast<std::uint32_t>(::getpid()), std::memory_order_relaxed);  // display only
-      row.owned.store(1, std::memory_order_release);  // Death after it: an owned, dead row
-      mark_attached(segment);
-      core->slot = taken.slot;
-      core->received = row.received.load(std::memory_order_relaxed);  // the table lock
-      if (resumes) {
-        resume(*core, cursor);
-      } else {
-        From from = options.from;
-        if (from.place() == From::Place::automatic) from = options.name.empty() ? From::newest : From::oldest;
-        found_place = join(*core, from);
-        if (found_place) note_base(*core);
-        if (found_place) return;
-        free_subscription(memory, taken.slot);
-        attachment.life.end();
-        mark_left(segment, attachment.publishers, attachment.subscribers);
-      }
-    });
-    if (!found_place)
-      throw Error(Code::invalid_argument, topic,
-                  "no message starts at position " + std::to_string(options.from.position()) + "; the oldest is at " +
-                      std::to_string(memory.oldest().load()) + ", the next will be at " +
-                      std::to_string(visible_tail(memory)));
-    if (stood) return core;
-    patience.wait(kFilesKeepChanging);
-  }
+  std::unique_ptr<ReaderCore> core;
+  with_topic(
+      *bus, topic, {Role::subscribe, options.topic, type, options.attach_timeout, options.if_missing},
+      [&](const OpenFiles& files) -> const Segment& {
+        check_lag(options, files.geometry.spec, topic);
+        core = new_core<ReaderCore>(*bus);
+        core->in_place = state_for(options) == SubscriptionState::reliable;
+        core->attachment = std::make_unique<ReaderAttachment>(
+            bus, topic, std::make_unique<Segment>(files, Role::subscribe, topic, options.memory.huge_pages),
+            options.wait);
+        ReaderAttachment& attachment = *core->attachment;
+        const Segment& segment = *attachment.segment;
+        attachment.memory = obtain_memory(segment, options.memory, Role::subscribe, topic);
+        core->ring.attach(segment.memory(), 0);
+        attachment.timed = files.geometry.spec.latency;
+        core->direct = core->in_place && !attachment.timed;
+        if (!core->in_place) prepare_copies(*core);
+        return segment;
+      },
+      [&](const Segment& segment) { take_subscription(*core, segment, options); });
+  return core;
 }
 
 }  // namespace
@@ -286,10 +285,7 @@ std::unique_ptr<ReaderCore> attach_observer(std::shared_ptr<BusState> bus, const
   const OpenFiles files =
       open_topic(*bus, topic, Role::observe, nullptr, options.if_missing == IfMissing::wait, arrival);
   check_type(files.geometry.spec, type, false, topic);
-  auto core = std::make_unique<ReaderCore>();
-  core->process = process_token();
-  core->interrupted = bus->interruption();
-  core->references = 1;
+  auto core = new_core<ReaderCore>(*bus);
   core->attachment = std::make_unique<ReaderAttachment>(
       std::move(bus), topic, std::make_unique<Segment>(files, Role::observe, topic), Wait::park);
   core->ring.attach(core->attachment->segment->memory(), 0);
@@ -305,34 +301,28 @@ std::unique_ptr<ReaderCore> attach_observer(std::shared_ptr<BusState> bus, const
 bool create_subscription(const std::shared_ptr<BusState>& bus, const std::string& topic,
                          const SubscriptionOptions& options) {
   check_subscription(options, topic);
-  const TopicSpec spec = resolve(options.topic, {}, topic);
-  Patience patience(*bus, topic, options.attach_timeout);
-  for (;;) {
-    const OpenFiles files =
-        open_topic(*bus, topic, Role::subscribe, options.if_missing == IfMissing::create ? &spec : nullptr,
-                   options.if_missing == IfMissing::wait, patience);
-    check_fit(files.geometry.spec, options.topic, topic);
-    check_lag(options, files.geometry.spec, topic);
-    const Segment segment(files, Role::subscribe, topic);
-    Prober prober(segment.control_file());
-    bool created = false;
-    bool found_place = true;
-    const bool stood = with_table_lock(segment, segment.control_file(), topic, patience, [&](KernelLocks&) {
-      const Row taken = take_subscription_row(segment, prober, nullptr, options, topic);
-      if (taken.existing && has_joined(segment.memory().subscription(taken.slot))) return;
-      if (!taken.existing) write_row(segment.memory(), taken.slot, options, kind_for(options));
-      const From from = options.from.place() == From::Place::automatic ? From::oldest : options.from;
-      found_place = join_row(segment.memory(), taken.slot, from);
-      if (!found_place) free_subscription(segment.memory(), taken.slot);
-      created = true;
-    });
-    if (!found_place)
-      throw Error(Code::invalid_argument, topic,
-                  "no message starts at position " + std::to_string(options.from.position()) +
-                      "; choose From::oldest, From::newest or the position() of a message");
-    if (stood) return created;
-    patience.wait(kFilesKeepChanging);
-  }
+  std::unique_ptr<Segment> mapped;
+  bool created = false;
+  with_topic(
+      *bus, topic, {Role::subscribe, options.topic, {}, options.attach_timeout, options.if_missing},
+      [&](const OpenFiles& files) -> const Segment& {
+        check_lag(options, files.geometry.spec, topic);
+        mapped = std::make_unique<Segment>(files, Role::subscribe, topic);
+        return *mapped;
+      },
+      [&](const Segment& segment) {
+        const SegmentMemory& memory = segment.memory();
+        Prober prober(segment.control_file());
+        const Row taken = take_subscription_row(segment, prober, nullptr, options, topic);
+        if (taken.existing && has_joined(memory.subscription(taken.slot))) return;
+        if (!taken.existing) write_row(memory, taken.slot, options, kind_for(options));
+        const From from = options.from.place() == From::Place::automatic ? From::oldest : options.from;
+        created = join_row(memory, taken.slot, from);
+        if (created) return;
+        free_subscription(memory, taken.slot);
+        refuse_place(memory, from, topic);
+      });
+  return created;
 }
 
 void remove_subscription(const BusState& bus, const std::string& topic, const std::string& name) {

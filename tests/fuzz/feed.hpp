@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <functional>
 #include <string>
 
 namespace ringway_fuzz {
@@ -50,5 +51,9 @@ class Program {
   }
   std::string text_;
 };
+
+using WriteSeed = std::function<void(const std::string& name, const Program& program)>;
+// Each target defines it: one seed for each thing worth starting from.
+void write_seeds(const WriteSeed& write);
 
 }  // namespace ringway_fuzz

@@ -1,8 +1,6 @@
 // Header images: fields of the two headers set to anything, files cut off or grown, then everything that opens a topic.
 // Rows 51, 55, 56: refused with a reason, or used safely. To get beyond the first check, an input may ask that what
 // follows from the limits (sizes, the other header's copies) be made to agree.
-#include <filesystem>
-#include <fstream>
 #include <tuple>
 
 #include "fuzz/feed.hpp"
@@ -170,11 +168,10 @@ class Stage {
   ringway::Bus bus_;
 };
 
+}  // namespace
+
 // A seed per call, per field, and for the largest limits.
-void write_seeds(const std::filesystem::path& directory) {
-  const auto write = [&](const std::string& name, const Program& program) {
-    std::ofstream(directory / name, std::ios::binary) << program.text();
-  };
+void ringway_fuzz::write_seeds(const WriteSeed& write) {
   for (int call = 0; call < 8; ++call) write("call-" + std::to_string(call), Program().put(call == 4 ? 8 : 0, call));
   for (std::size_t field = 0; field < kFields.size(); ++field)
     write("field-" + std::to_string(field), Program().put(1, field % 8, field, 127).u64(~0ULL));
@@ -184,16 +181,6 @@ void write_seeds(const std::filesystem::path& directory) {
   write("temporary", Program().put(16 + 2, 2, 11, 1, 3, 1));
   write("narrow", Program().put(16 + 8 + 1, 4, 3, 8));
   write("cut", Program().put(32 + 64, 0).u16(1000).u16(500));
-}
-
-}  // namespace
-
-extern "C" int LLVMFuzzerInitialize(int* argc, char*** argv) {
-  if (*argc == 3 && std::string((*argv)[1]) == "--write-seeds") {
-    write_seeds((*argv)[2]);
-    std::exit(0);
-  }
-  return 0;
 }
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* bytes, std::size_t size) {

@@ -3,8 +3,6 @@
 // behaviour, a fault, or a loop that does not end (rows 56, 57, 59).
 //
 // An input is a program; its instructions are those of the switch in `step`.
-#include <filesystem>
-#include <fstream>
 #include <tuple>
 
 #include "fuzz/image.hpp"
@@ -461,17 +459,7 @@ class Stage {
   int snapshots_left_ = 0;
 };
 
-void write_seeds(const std::filesystem::path& directory);
-
 }  // namespace
-
-extern "C" int LLVMFuzzerInitialize(int* argc, char*** argv) {
-  if (*argc == 3 && std::string((*argv)[1]) == "--write-seeds") {
-    write_seeds((*argv)[2]);
-    std::exit(0);
-  }
-  return 0;
-}
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* bytes, std::size_t size) {
   static ringway_test::ScratchDir scratch;
@@ -491,13 +479,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* bytes, std::size_t siz
   return 0;
 }
 
-namespace {
-
 // A seed per half-finished state, so that the first mutations start where something stands.
-void write_seeds(const std::filesystem::path& directory) {
-  const auto write = [&](const std::string& name, const Program& program) {
-    std::ofstream(directory / name, std::ios::binary) << program.text();
-  };
+void ringway_fuzz::write_seeds(const WriteSeed& write) {
   const auto readers = [](Program& p) {
     p.put(kOpenReader, 0, 0).put(kOpenReader, 1, 0).put(kOpenReader, 2, 0).put(kOpenReader, 3, 0);
   };
@@ -596,5 +579,3 @@ void write_seeds(const std::filesystem::path& directory) {
     write("change-" + std::to_string(where), p);
   }
 }
-
-}  // namespace

@@ -5,7 +5,6 @@
 // The dead are made by hand: a member's row without a life, that stops at each stage of a take, or with jobs in hand.
 #include <algorithm>
 #include <filesystem>
-#include <fstream>
 #include <map>
 #include <optional>
 #include <tuple>
@@ -329,10 +328,9 @@ class Run {
   int attaches_ = 8;
 };
 
-void write_seeds(const std::filesystem::path& directory) {
-  const auto write = [&](const std::string& name, const Program& program) {
-    std::ofstream(directory / name, std::ios::binary) << program.text();
-  };
+}  // namespace
+
+void ringway_fuzz::write_seeds(const WriteSeed& write) {
   for (const int prefetch : {0, 4, 8}) {
     Program p;
     for (int i = 0; i < 3; ++i) p.put(kJoin, i + prefetch);
@@ -351,16 +349,6 @@ void write_seeds(const std::filesystem::path& directory) {
     p.put(kJoin, 1).put(kJoin, 2).put(kDie, stage).put(kLook, 1).put(kTake, 1).put(kLeave, 0);
     write("death-" + std::to_string(stage), p);
   }
-}
-
-}  // namespace
-
-extern "C" int LLVMFuzzerInitialize(int* argc, char*** argv) {
-  if (*argc == 3 && std::string((*argv)[1]) == "--write-seeds") {
-    write_seeds((*argv)[2]);
-    std::exit(0);
-  }
-  return 0;
 }
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* bytes, std::size_t size) {

@@ -4,8 +4,6 @@
 //
 // The dead are made by hand: a row that is owned, whose life nobody holds, with a record left at each stage (W1 to W4).
 #include <deque>
-#include <filesystem>
-#include <fstream>
 #include <map>
 #include <optional>
 #include <string_view>
@@ -654,10 +652,9 @@ void run(TopicImage& image, const ringway::Bus& bus, const detail::Segment& segm
   run.leave();
 }
 
-void write_seeds(const std::filesystem::path& directory) {
-  const auto write = [&](const std::string& name, const Program& program) {
-    std::ofstream(directory / name, std::ios::binary) << program.text();
-  };
+}  // namespace
+
+void ringway_fuzz::write_seeds(const WriteSeed& write) {
   for (const int mode : {0, 3})
     for (const int first : {0, 1, 2}) {
       Program p;
@@ -695,16 +692,6 @@ void write_seeds(const std::filesystem::path& directory) {
     p.put(kOpenReader, reader, 2).put(kReceive, reader).put(kCloseReader, reader).put(kOpenReader, reader, 0);
     write("reader-" + std::to_string(reader), p);
   }
-}
-
-}  // namespace
-
-extern "C" int LLVMFuzzerInitialize(int* argc, char*** argv) {
-  if (*argc == 3 && std::string((*argv)[1]) == "--write-seeds") {
-    write_seeds((*argv)[2]);
-    std::exit(0);
-  }
-  return 0;
 }
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* bytes, std::size_t size) {
