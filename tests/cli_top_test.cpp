@@ -2,12 +2,17 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <pty.h>
+#include <unistd.h>
 
+#include <array>
 #include <cstdlib>
 #include <fstream>
 #include <regex>
+#include <set>
 #include <sstream>
 #include <string>
+#include <utility>
 
 #include "support/terminal.hpp"
 
@@ -203,6 +208,94 @@ TEST_F(TopTest, ColoursNothingUnderNoColor) {
   start_top("NO_COLOR=1");
   await_on_screen(": jobs: subscription billing");
   EXPECT_FALSE(coloured()) << tmux("capture-pane -p -e").out;
+}
+
+// What commands write to a terminal, byte for byte.
+class EscapeTest : public ringway_test::ToolTest {
+ protected:
+  EscapeTest() { ::setenv("TERM", "xterm", 1); }
+  ~EscapeTest() override { ::unsetenv("TERM"); }
+
+  std::string on_a_terminal(const Words& words, const std::string& typed = {}) const {
+    int master = -1;
+    int slave = -1;
+    const winsize size = {24, 80, 0, 0};
+    EXPECT_EQ(::openpty(&master, &slave, nullptr, nullptr, &size), 0);
+    for (const int end : {master, slave}) ::fcntl(end, F_SETFD, FD_CLOEXEC);
+    Child child = start(words, {.in = slave, .out = slave, .err = slave});
+    ::close(slave);
+    EXPECT_EQ(::write(master, typed.data(), typed.size()), static_cast<ssize_t>(typed.size()));
+    std::string said;
+    std::array<char, 4096> bytes{};
+    for (ssize_t count = 0; (count = ::read(master, bytes.data(), bytes.size())) > 0;)
+      said.append(bytes.data(), static_cast<std::size_t>(count));
+    ::close(master);
+    child.wait();
+    return said;
+  }
+  static bool escapes(const std::string& said) { return contains(said, "\x1b"); }
+  // Those that have no commands of their own, as the completion knows them: "pub", "subscription create", ...
+  std::set<std::string> commands() const {
+    std::set<std::string> names;
+    const std::string cases = tool({"manual", "bash"}).out;
+    const std::regex row("\"([a-z ]+)\"\\) words='([^']*)'");
+    for (auto at = std::sregex_iterator(cases.begin(), cases.end(), row); at != std::sregex_iterator(); ++at)
+      if (!std::regex_search((*at)[2].str(), std::regex("^[a-z]"))) names.insert((*at)[1]);
+    return names;
+  }
+};
+
+TEST_F(EscapeTest, NoCommandWritesOneButThoseThatPaintInPlace) {
+  const std::pair<Words, std::string> lines[] = {
+      {{"create", "t", "--latency"}, ""},
+      {{"subscription", "create", "t", "s"}, ""},
+      {{"pub", "t"}, "one\ntwo\n\x04"},
+      {{"pub", "t", "--if-missing", "never"}, ""},
+      {{"sub", "t", "--from", "oldest", "--count", "1"}, ""},
+      {{"sub", "t", "--group", "g", "--count", "1"}, ""},
+      {{"sub", "t", "--timeout", "1ms"}, ""},
+      {{"ls"}, ""},
+      {{"info", "t"}, ""},
+      {{"info", "t", "--json"}, ""},
+      {{"observe", "t", "--last", "2", "--verbose"}, ""},
+      {{"subscription", "ls"}, ""},
+      {{"subscription", "info", "t", "s"}, ""},
+      {{"subscription", "seek", "t", "s", "newest"}, ""},
+      {{"subscription", "rm", "t", "s"}, ""},
+      {{"drain", "t", "--timeout", "1ms"}, ""},
+      {{"check", "--max-lag", "0"}, ""},
+      {{"gc"}, ""},
+      {{"doctor"}, ""},
+      {{"where"}, ""},
+      {{"bench"}, ""},
+      {{"rm", "t"}, ""},
+      {{"rm", "t", "--force"}, ""},
+      {{"--help-all"}, ""},
+      {{"--no-such-option"}, ""},
+  };
+  std::set<std::string> tried = {"top", "demo"};
+  for (const auto& [words, typed] : lines) {
+    const std::string said = on_a_terminal(words, typed);
+    EXPECT_NE(said, "") << words[0];
+    EXPECT_FALSE(escapes(said)) << words[0] << "\n" << said;
+    tried.insert(words[0] == "subscription" ? words[0] + ' ' + words[1] : words[0]);
+  }
+  EXPECT_GE(commands().size(), 18U);
+  for (const std::string& name : commands()) EXPECT_TRUE(tried.contains(name)) << name;
+}
+
+TEST_F(EscapeTest, WhatPaintsInPlaceMovesTheCursorAndTopAloneColours) {
+  const std::regex colour("\x1b\\[[0-9;]*m");
+  bus().create_topic("t");
+  EXPECT_TRUE(std::regex_search(on_a_terminal({"top"}, "q"), colour));
+  const std::string demo = on_a_terminal({"demo", "--seconds", "0.6"});
+  EXPECT_TRUE(escapes(demo)) << demo;
+  EXPECT_FALSE(std::regex_search(demo, colour)) << demo;
+  ::setenv("TERM", "dumb", 1);
+  EXPECT_FALSE(escapes(on_a_terminal({"demo", "--seconds", "0.6"})));
+  const std::string top = on_a_terminal({"top"}, "q");
+  EXPECT_TRUE(contains(top, "TERM is `dumb`")) << top;
+  EXPECT_FALSE(escapes(top)) << top;
 }
 
 TEST_F(TopTest, WithoutATerminalItSaysWhatToUse) {

@@ -57,6 +57,8 @@ struct OutputClosed : std::runtime_error {
 
 // Writes all of it to standard output. Throws OutputClosed, std::system_error.
 void print(std::string_view text);
+// Standard output is a terminal whose cursor can be moved: what changes is painted in place there.
+bool paints_in_place() noexcept;
 // A line on standard error: `ringway: <text>`. Never fails.
 void complain(std::string_view text) noexcept;
 

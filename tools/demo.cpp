@@ -1,6 +1,5 @@
 // `ringway demo`: two publishers, three subscribers and an observer, each a process, and a live table of them.
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
@@ -35,7 +34,7 @@ std::string latency_text(const Figures& figures, double share) {
 // The live figures: a table on a terminal, painted over the last one; else a line a second.
 class Display {
  public:
-  Display(const Bus& bus, const Cast& cast) : bus_(bus), cast_(cast), terminal_(::isatty(STDOUT_FILENO) != 0) {}
+  Display(const Bus& bus, const Cast& cast) : bus_(bus), cast_(cast), terminal_(paints_in_place()) {}
 
   [[nodiscard]] std::chrono::nanoseconds interval() const { return terminal_ ? 250ms : 1000ms; }
 

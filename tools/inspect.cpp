@@ -1,6 +1,5 @@
 // `ringway ls` and `ringway info`: what is there, and how it is.
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
@@ -73,7 +72,7 @@ int show(const Place& place, const std::string& name, bool json) {
 int watch(const Place& place, const std::string& name, bool json) {
   const Bus bus = place.open();
   const Stopper stopper(bus);
-  const std::string clear = ::isatty(STDOUT_FILENO) != 0 && !json ? "\x1b[H\x1b[2J" : "";
+  const std::string clear = paints_in_place() && !json ? "\x1b[H\x1b[2J" : "";
   const std::string gap = clear.empty() && !json ? "\n" : "";
   View view(bus, name);
   do {

@@ -5,6 +5,7 @@
 #include <CLI/CLI.hpp>
 #include <cerrno>
 #include <csignal>
+#include <cstdlib>
 #include <system_error>
 
 #include "cli.hpp"
@@ -40,6 +41,12 @@ void print(std::string_view text) {
       throw std::system_error(errno, std::generic_category(), "cannot write to standard output");
     }
   }
+}
+
+bool paints_in_place() noexcept {
+  const char* terminal = std::getenv("TERM");
+  return ::isatty(STDOUT_FILENO) != 0 && terminal != nullptr && *terminal != '\0' &&
+         std::string_view(terminal) != "dumb";
 }
 
 void complain(std::string_view text) noexcept {

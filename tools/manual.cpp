@@ -12,7 +12,8 @@ namespace {
 const Manual kManual = {
     .synopsis = "[--bus NAME | --dir PATH] COMMAND [ARGUMENT...]",
     .environment = {{"RINGWAY_DIR", "The bus directory, unless --bus or --dir says otherwise."},
-                    {"NO_COLOR", "No colours, also on a terminal."}},
+                    {"NO_COLOR", "No colours in `top`."},
+                    {"TERM", "What kind of terminal this is; `dumb`: nothing is painted in place."}},
     .more = {},
     .see_also = "ringwayd(1)",
 };

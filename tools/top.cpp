@@ -7,6 +7,8 @@
 #undef move
 #include <unistd.h>
 
+#include <fmt/format.h>
+
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdlib>
@@ -30,9 +32,14 @@ class Terminal {
  public:
   Terminal() {
     ::setenv("ESCDELAY", "25", 0);
-    screen_ = ::newterm(nullptr, stdout, stdin);
-    if (screen_ == nullptr)
-      throw Error(Code::unsupported, {}, "top does not know this terminal; set TERM, or use `ringway info --watch`");
+    screen_ = paints_in_place() ? ::newterm(nullptr, stdout, stdin) : nullptr;
+    if (screen_ == nullptr) {
+      const char* terminal = std::getenv("TERM");
+      throw Error(Code::unsupported, {},
+                  fmt::format("top knows no way to move the cursor of this terminal (TERM is `{}`); set TERM, or use "
+                              "`ringway info TOPIC --watch`",
+                              terminal == nullptr ? "" : terminal));
+    }
     ::cbreak();
     ::noecho();
     ::keypad(stdscr, TRUE);
