@@ -72,6 +72,9 @@ struct Ledger {
   std::atomic<std::uint64_t> jobs_buried;
   std::atomic<std::uint64_t> buried_again;
   std::atomic<std::uint64_t> unexplained;  // jobs that came again though nobody is known to have died in their take
+  // For display: what the faulty have brought about.
+  std::atomic<std::uint64_t> evicted;  // subscriptions with a cursor that cannot be
+  std::atomic<std::uint64_t> wrecked;  // topics that ended corrupt, as they should
   Run run[kMaxRuns];
   Crew crew[kMaxCrew];
   std::atomic<std::uint32_t> run_of[kMaxJobs / kSerialBlock];  // per block of serial numbers

@@ -149,12 +149,17 @@ int run_member(const Place& place, std::uint32_t topic, std::uint32_t crew, bool
   while (told_to_end == 0) {  // joins, works, leaves
     auto member = bus.group_member(kTopicNames[topic], {.group = kGroup, .prefetch = prefetch});
     Hands hands(ledger, crew);
+    Shortage shortage;
     for (std::uint64_t left = 1 + random() % 5000; left > 0 && told_to_end == 0; --left) {
+      shortage.comes_and_goes(random);
       if (hands.size() < prefetch) {
         auto job = random() % 2 == 0 ? member.try_receive() : member.receive(std::chrono::milliseconds(random() % 20));
         if (job && !hands.take(std::move(job))) return 1;
         if (over(member.status())) return complain("member", member.status().text());
-        if (hands.size() == 0 && ledger.draining == 1 && all_done(bus, topic)) return 0;
+        if (hands.size() == 0 && ledger.draining == 1) {
+          shortage.ends();
+          if (all_done(bus, topic)) return 0;
+        }
       }
       if (random() % 500 == 0) ::usleep(2000);  // to be killed there
       if (hands.size() != 0 && (hands.size() == prefetch || random() % 2 == 0)) {

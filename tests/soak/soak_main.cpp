@@ -57,6 +57,7 @@ enum class Kind {
   member,
   torn_member,
   undertaker,
+  wrecked,
 };
 
 struct Worker {
@@ -98,7 +99,7 @@ class Soak {
       }
       workers_.push_back({Kind::accountant, topic});
       for (std::uint32_t i = 0; i < (topic == 0 ? 3U : 1U); ++i) workers_.push_back({Kind::publisher, topic});
-      workers_.push_back({Kind::ephemeral, topic});
+      for (std::uint32_t i = 0; i < 2; ++i) workers_.push_back({Kind::ephemeral, topic});
       workers_.push_back({Kind::overtaken, topic});
       workers_.push_back({Kind::limited, topic});
       workers_.push_back({Kind::observer, topic});
@@ -107,6 +108,7 @@ class Soak {
       workers_.push_back({Kind::torn_member, topic});
       workers_.push_back({Kind::undertaker, topic});
     }
+    workers_.push_back({Kind::wrecked, 0});
   }
 
   void run() {
@@ -169,11 +171,12 @@ class Soak {
         "in hand\n"
         "%lu killed (%lu of them inside a claim), %lu stopped, %lu ended in order, %lu turned away, %u publishers "
         "started\n"
+        "%lu subscriptions taken away for a cursor that cannot be, %lu topics that ended corrupt\n"
         "bad = %lu, failed = %lu, leaked = %lu\n",
         options_.seed, options_.minutes, messages, ledger.received.load(), lost_, ledger.redelivered.load(),
         ledger.jobs_taken.load(), ledger.jobs_acked.load(), ledger.jobs_redelivered.load(), ledger.jobs_buried.load(),
         ledger.buried_again.load(), killed_in_hand_, killed_, killed_in_claim_, stopped_, ended_, turned_away_,
-        ledger.runs.load(), wrong, failed_, leaked);
+        ledger.runs.load(), ledger.evicted.load(), ledger.wrecked.load(), wrong, failed_, leaked);
     return wrong + failed_ + leaked == 0 && messages > 0 && ledger.jobs_acked > 0 ? 0 : 1;
   }
 
@@ -215,6 +218,7 @@ class Soak {
       case Kind::member: return run_member(place, worker.topic, worker.number, forgets);
       case Kind::torn_member: return run_torn_member(place, worker.topic, worker.number);
       case Kind::undertaker: return run_undertaker(place, worker.topic);
+      case Kind::wrecked: return run_wrecked(place);
     }
     return 1;
   }
@@ -262,7 +266,7 @@ class Soak {
       reap(worker, true);
       if (worker.kind == Kind::ephemeral) ::usleep(static_cast<useconds_t>(random_() % 20'000));  // it holds publishers
       start(worker);
-    } else if (what == 4) {
+    } else if (what == 4 || (what == 6 && worker.kind == Kind::publisher)) {  // those who repair live to say so
       resume();
       worker.child->kill(SIGTERM);
       reap(worker, false);

@@ -25,11 +25,6 @@ using ringway::Reliability;
 
 constexpr std::size_t kMaxBytes = 3000;
 
-void fill(const Head& head, std::byte* to) {
-  std::memcpy(to, &head, sizeof head);
-  for (std::size_t i = 0; i < head.bytes; ++i) to[sizeof head + i] = byte_at(head, i);
-}
-
 // The serial numbers of a run's messages.
 class Serials {
  public:
@@ -142,24 +137,6 @@ class Checker {
   std::map<std::uint32_t, std::uint64_t> next_;
 };
 
-// Spoils its own cursor, and waits until a publisher that it holds back has taken the subscription away.
-int run_spoilt(const Place& place, std::uint32_t topic) try {
-  using namespace ringway::detail;
-  const auto in = Bus::at(place.directory).subscriber(kTopicNames[topic]);
-  const auto segment = ringway_test::map_topic(place.directory, kTopicNames[topic], Role::subscribe);
-  const SegmentMemory& memory = segment->memory();
-  std::uint32_t slot = 0;
-  while (memory.subscription(slot).pid != static_cast<std::uint32_t>(::getpid()) ||
-         memory.subscription(slot).owned != 1)
-    ++slot;
-  memory.subscription(slot).cursor = (memory.oldest() & ~(kLine - 1)) - 2 * memory.capacity;
-  while (told_to_end == 0 && place.ledger->draining == 0 && memory.subscription(slot).state != SubscriptionState::free)
-    ::usleep(1000);
-  return 0;
-} catch (const ringway::Error& error) {
-  return give_up("spoilt", error);
-}
-
 }  // namespace
 
 volatile sig_atomic_t told_to_end = 0;
@@ -177,6 +154,11 @@ int complain(const char* who, const std::string& what) {
 
 bool over(const ringway::Status& status) {
   return status.code() == Code::corrupt || status.code() == Code::topic_gone || status.code() == Code::evicted;
+}
+
+void fill(const Head& head, std::byte* to) {
+  std::memcpy(to, &head, sizeof head);
+  for (std::size_t i = 0; i < head.bytes; ++i) to[sizeof head + i] = byte_at(head, i);
 }
 
 bool read_head(std::span<const std::byte> payload, Head& head) {
@@ -199,8 +181,10 @@ int run_publisher(const Place& place, std::uint32_t number) try {
   std::mt19937_64 random(place.seed);
   auto out = Bus::at(place.directory).publisher(kTopicNames[run.topic], {.name = "run" + std::to_string(number)});
   Serials serials(*place.ledger, number);
+  Shortage shortage;
   std::uint32_t next = 0;
   while (told_to_end == 0) {
+    shortage.comes_and_goes(random);
     const Head head =
         serials.head(next, static_cast<std::uint32_t>(random() % 10 == 0 ? random() % kMaxBytes : random() % 100));
     std::uint32_t messages = 1;
@@ -208,6 +192,7 @@ int run_publisher(const Place& place, std::uint32_t number) try {
                                        ? publish_run(out, run, head, serials, random, messages)
                                        : publish_one(out, run, head, random);
     if (over(status)) return complain("publisher", status.text());
+    if (status == Code::timeout) shortage.ends();
     if (!status) continue;
     run.committed = next += messages;
     if (random() % 64 == 0) ::usleep(static_cast<unsigned>(random() % 500));
@@ -281,7 +266,9 @@ int run_durable(const Place& place, std::uint32_t topic, std::uint32_t which) tr
     ++ledger.redelivered;
     return true;
   };
+  Shortage shortage;
   while (told_to_end == 0) {
+    shortage.comes_and_goes(random);
     if (random() % 4 == 0) {
       if (in.poll([&](const Message& message) { return handle(message); }, 16, 50ms) != 0) continue;
     } else if (const auto message = in.receive(50ms)) {

@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <random>
 #include <span>
 #include <string>
 
@@ -45,6 +46,29 @@ int run_member(const Place& place, std::uint32_t topic, std::uint32_t crew, bool
 int run_torn_member(const Place& place, std::uint32_t topic, std::uint32_t crew);
 int run_undertaker(const Place& place, std::uint32_t topic);  // reads the dead letters; never killed
 
+// At fault. Whom that may harm is told so, nobody else notices.
+// Writes cursors that cannot be into its own subscription, until publishers take that away.
+int run_spoilt(const Place& place, std::uint32_t topic);
+// Makes topics of its own, on each of which a publisher leaves what nobody can explain: all must say `corrupt` there.
+int run_wrecked(const Place& place);
+
+// Now and then there is no descriptor to be had in this process.
+class Shortage {
+ public:
+  Shortage() = default;
+  Shortage(const Shortage&) = delete;
+  Shortage& operator=(const Shortage&) = delete;
+  ~Shortage() { allow(true); }
+  void comes_and_goes(std::mt19937_64& random) {
+    if (random() % 64 == 0) allow(random() % 2 == 0);
+  }
+  void ends() { allow(true); }
+
+ private:
+  void allow(bool any);
+  bool allowed_ = true;
+};
+
 // Every message that was given to the subscription durable0 was acknowledged or is a dead letter. Tells how many are wrong.
 std::uint64_t judge_jobs(const Ledger& ledger);
 
@@ -57,6 +81,7 @@ inline constexpr int kTurnedAway = 3;                    // who holds the table 
 int give_up(const char* who, const ringway::Error& error);  // kTurnedAway, or 1
 bool over(const ringway::Status& status);                   // for good
 std::string name_of(const Head& head);
+void fill(const Head& head, std::byte* to);
 // Whole, as one was published; else it is bad.
 bool read_head(std::span<const std::byte> payload, Head& head);
 
