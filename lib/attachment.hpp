@@ -202,6 +202,8 @@ Row take_group_row(const Segment& segment, Prober& prober, const std::string& na
 void write_row(const SegmentMemory& memory, std::uint32_t slot, const SubscriptionOptions& options,
                SubscriptionKind kind);
 bool has_joined(const SubscriptionSlot& row);
+// Throws Error invalid_argument: no message starts there.
+[[noreturn]] void refuse_place(const SegmentMemory& memory, From from, const std::string& topic);
 // The last owner has given the slot up, but the kernel may be about to drop its lock only now.
 bool begin_after_leave(Life& life, const File& file, std::uint64_t byte);
 

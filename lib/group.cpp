@@ -17,8 +17,6 @@ namespace {
 constexpr std::int64_t kLongestDelay = 60'000'000'000;
 constexpr std::int64_t kUsualDelay = 100'000'000;
 
-using DeadLetterName = std::array<std::atomic<std::uint64_t>, 32>;
-
 // Throws Error invalid_argument.
 void check_options(const GroupOptions& options, const std::string& topic) {
   check_component("group", options.group, topic);
@@ -42,25 +40,6 @@ void check_prefetch(const GroupOptions& options, const TopicSpec& spec, const st
     throw Error(Code::invalid_argument, topic,
                 "prefetch is " + std::to_string(options.prefetch) + ", from 1 to the topic's max_in_flight, " +
                     std::to_string(spec.limits.max_in_flight) + ", are possible");
-}
-
-std::string read_text(const DeadLetterName& words) {
-  std::array<char, sizeof(DeadLetterName)> bytes{};
-  for (std::size_t word = 0; word < words.size(); ++word) {
-    const std::uint64_t value = words[word].load(std::memory_order_relaxed);  // the table lock
-    std::memcpy(&bytes[word * 8], &value, 8);
-  }
-  return {bytes.data(), ::strnlen(bytes.data(), bytes.size() - 1)};
-}
-
-void write_text(DeadLetterName& words, const std::string& text) {
-  std::array<char, sizeof(DeadLetterName)> bytes{};
-  std::copy_n(text.begin(), std::min(text.size(), bytes.size() - 1), bytes.begin());
-  for (std::size_t word = 0; word < words.size(); ++word) {
-    std::uint64_t value = 0;
-    std::memcpy(&value, &bytes[word * 8], 8);
-    words[word].store(value, std::memory_order_relaxed);  // the table lock
-  }
 }
 
 // The table lock orders what is stored and loaded here, up to join_row.
@@ -98,7 +77,7 @@ void prepare_group(const SegmentMemory& memory, std::uint32_t group, const Group
   header.dead_letter_full.store(waits ? 1 : 0, std::memory_order_relaxed);
   const auto delay = options.retry_delay.value_or(std::chrono::nanoseconds(kUsualDelay));
   header.retry_delay_ns.store(static_cast<std::uint64_t>(delay.count()), std::memory_order_relaxed);
-  write_text(header.dead_letter, dead_letter);
+  write_name(header.dead_letter, dead_letter);
   for (std::uint32_t index = 0; index < memory.max_in_flight; ++index) {
     InFlightEntry& entry = memory.entry(group, index);
     entry.word.store(0, std::memory_order_relaxed);
@@ -131,7 +110,7 @@ void check_group_fit(const GroupHeader& header, const GroupOptions& options, con
   const auto delay = options.retry_delay.value_or(std::chrono::nanoseconds(0));
   fits(options.retry_delay.has_value(), human_time(static_cast<std::uint64_t>(delay.count())),
        human_time(header.retry_delay_ns.load(std::memory_order_relaxed)), "retry_delay");
-  fits(options.dead_letter.has_value(), options.dead_letter.value_or(""), read_text(header.dead_letter), "dead_letter");
+  fits(options.dead_letter.has_value(), options.dead_letter.value_or(""), read_name(header.dead_letter), "dead_letter");
   const auto policy = [](bool waits) { return std::string(waits ? "wait" : "keep"); };
   fits(options.dead_letter_full.has_value(),
        policy(options.dead_letter_full.value_or(DeadLetterFull::keep) == DeadLetterFull::wait),
@@ -165,7 +144,11 @@ std::uint32_t find_or_make(const Segment& segment, Prober& prober, const GroupOp
   prepare_group(memory, group, options, topic);
   row.group.store(group, std::memory_order_relaxed);
   if (!taken.existing) write_row(memory, taken.slot, {.name = options.group}, SubscriptionKind::group);
-  join_row(memory, taken.slot, From::oldest);
+  const From from = options.from.place() == From::Place::automatic ? From::oldest : options.from;
+  if (!join_row(memory, taken.slot, from)) {
+    free_subscription(memory, taken.slot);
+    refuse_place(memory, from, topic);
+  }
   return taken.slot;
 }
 
@@ -205,7 +188,7 @@ void read_settings(MemberAttachment& attachment, const GroupHeader& header) {
   attachment.max_attempts = header.max_attempts.load(std::memory_order_relaxed);
   attachment.retry_delay_ns = header.retry_delay_ns.load(std::memory_order_relaxed);
   attachment.waits_for_dead_letters = header.dead_letter_full.load(std::memory_order_relaxed) != 0;
-  attachment.dead_letter = read_text(header.dead_letter);
+  attachment.dead_letter = read_name(header.dead_letter);
   if (attachment.dead_letter.empty()) {
     attachment.max_attempts = 0;
     return;
@@ -253,7 +236,7 @@ void open_group(const BusState& bus, const std::string& topic, const GroupOption
         Prober prober(segment.control_file());
         bool made = false;
         const std::uint32_t row = find_or_make(segment, prober, options, topic, made);
-        dead_letter = read_text(segment.memory().group(group_of(segment, row, topic)).dead_letter);
+        dead_letter = read_name(segment.memory().group(group_of(segment, row, topic)).dead_letter);
         with_row(segment, row, made);
       });
   if (!dead_letter.empty()) prepare_dead_letters(bus, dead_letter, geometry, topic);

@@ -18,6 +18,8 @@
 namespace ringway::detail {
 namespace {
 
+constexpr std::size_t kLongestName = sizeof(GroupHeader::dead_letter);
+
 std::string owner_name(const std::string& kind, const std::string& name, std::uint32_t slot) {
   return kind + " " + (name.empty() ? "in slot " + std::to_string(slot) : name);
 }
@@ -63,6 +65,11 @@ void inspect_group(const SegmentMemory& memory, std::uint32_t group, std::uint64
                    Processes& processes, SubscriptionInfo& info) {
   constexpr auto kRelaxed = std::memory_order_relaxed;
   info.group = true;
+  const GroupHeader& header = memory.group(group);
+  info.max_attempts = header.max_attempts.load(kRelaxed);
+  info.retry_delay = std::chrono::nanoseconds(static_cast<std::int64_t>(header.retry_delay_ns.load(kRelaxed)));
+  info.dead_letter = read_name(header.dead_letter);
+  info.dead_letter_full = header.dead_letter_full.load(kRelaxed) != 0 ? DeadLetterFull::wait : DeadLetterFull::keep;
   info.cursor = lowest_in_hand(memory, group, info.cursor);  // where the gate can move to
   info.lag_bytes = lag(info.cursor, tail);
   info.sleeping = false;
@@ -126,25 +133,25 @@ SubscriptionInfo inspect_subscription(const SegmentMemory& memory, std::uint32_t
 
 }  // namespace
 
-std::string read_name(const std::array<std::atomic<std::uint64_t>, kNameWords>& words) {
-  std::array<char, kNameWords * 8> bytes{};
-  for (std::size_t word = 0; word < kNameWords; ++word) {
-    const std::uint64_t value = words[word].load(std::memory_order_relaxed);  // display, or under the table lock
+std::string read_name(std::span<const std::atomic<std::uint64_t>> words) {
+  std::array<char, kLongestName> bytes{};
+  for (std::size_t word = 0; word < words.size(); ++word) {
+    const std::uint64_t value = words[word].load(std::memory_order_relaxed);
     std::memcpy(&bytes[word * 8], &value, 8);
   }
-  std::string name(bytes.data(), ::strnlen(bytes.data(), bytes.size()));
+  std::string name(bytes.data(), ::strnlen(bytes.data(), words.size() * 8));
   for (char& c : name)
     if (c < 0x20 || c > 0x7E) c = '?';  // whatever a faulty process put there does not reach a terminal
   return name;
 }
 
-void write_name(std::array<std::atomic<std::uint64_t>, kNameWords>& words, const std::string& name) {
-  std::array<char, kNameWords * 8> bytes{};
-  std::copy_n(name.begin(), std::min(name.size(), bytes.size()), bytes.begin());
-  for (std::size_t word = 0; word < kNameWords; ++word) {
+void write_name(std::span<std::atomic<std::uint64_t>> words, const std::string& name) {
+  std::array<char, kLongestName> bytes{};
+  std::copy_n(name.begin(), std::min(name.size(), words.size() * 8), bytes.begin());
+  for (std::size_t word = 0; word < words.size(); ++word) {
     std::uint64_t value = 0;
     std::memcpy(&value, &bytes[word * 8], 8);
-    words[word].store(value, std::memory_order_relaxed);  // as above
+    words[word].store(value, std::memory_order_relaxed);
   }
 }
 

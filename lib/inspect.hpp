@@ -3,6 +3,7 @@
 // Thread safety: pure reads. Progress: bounded by the tables. Crash: nothing is left behind.
 #pragma once
 
+#include <span>
 #include <string>
 #include <unordered_map>
 
@@ -11,9 +12,9 @@
 
 namespace ringway::detail {
 
-// The name in a table's row.
-std::string read_name(const std::array<std::atomic<std::uint64_t>, kNameWords>& words);
-void write_name(std::array<std::atomic<std::uint64_t>, kNameWords>& words, const std::string& name);
+// A name in a table, of at most 256 bytes. relaxed: for display, or under the table lock.
+std::string read_name(std::span<const std::atomic<std::uint64_t>> words);
+void write_name(std::span<std::atomic<std::uint64_t>> words, const std::string& name);
 
 // Stopped by a signal or a debugger, as far as /proc tells; for display. Each process is looked at once.
 class Processes {

@@ -147,6 +147,13 @@ void write_row(const SegmentMemory& memory, std::uint32_t slot, const Subscripti
   row.kind.store(kind, std::memory_order_release);
 }
 
+void refuse_place(const SegmentMemory& memory, From from, const std::string& topic) {
+  throw Error(Code::invalid_argument, topic,
+              "no message starts at position " + std::to_string(from.position()) + "; the oldest is at " +
+                  std::to_string(memory.oldest().load()) + ", the next will be at " +
+                  std::to_string(visible_tail(memory)));
+}
+
 bool has_joined(const SubscriptionSlot& row) {
   const SubscriptionState state = row.state.load(std::memory_order_acquire);  // the table lock
   return state != SubscriptionState::free && state != SubscriptionState::joining;
@@ -195,14 +202,6 @@ void prepare_copies(ReaderCore& core) {
   core.attachment->buffer.reset(
       static_cast<std::byte*>(::operator new(memory.max_extent + kLine, std::align_val_t(kLine))));
   core.attachment->expected.assign(memory.max_publishers, kUnknown);
-}
-
-// Throws Error: no message starts there.
-[[noreturn]] void refuse_place(const SegmentMemory& memory, From from, const std::string& topic) {
-  throw Error(Code::invalid_argument, topic,
-              "no message starts at position " + std::to_string(from.position()) + "; the oldest is at " +
-                  std::to_string(memory.oldest().load()) + ", the next will be at " +
-                  std::to_string(visible_tail(memory)));
 }
 
 void take_subscription(ReaderCore& core, const Segment& segment, const SubscriptionOptions& options) {

@@ -458,6 +458,15 @@ TEST_F(PubSubTest, AGroupIsMadeAsItsFirstCommandSays) {
     EXPECT_TRUE(contains(tool({"sub", "t", "--group", name, "--retry-delay", "1s"}).err, "retry_delay 20 ms, 1 s was"));
   }
   EXPECT_EQ(bus().topic("t.dead").options.capacity_bytes, 2_MiB);
+  const std::string attempts =
+      "at most 3 attempts, the second after 20 ms, then to topic t.dead (wait if that is full)";
+  EXPECT_TRUE(contains(tool({"info", "t"}).out, attempts)) << tool({"info", "t"}).out;
+  EXPECT_TRUE(contains(tool({"subscription", "info", "t", "g"}).out, attempts));
+  const auto json = listing({"subscription", "info", "t", "h", "--json"});
+  EXPECT_EQ(json["max_attempts"], 3);
+  EXPECT_EQ(json["retry_delay_ns"], 20'000'000);
+  EXPECT_EQ(json["dead_letter"], "t.dead");
+  EXPECT_EQ(json["dead_letter_full"], "wait");
   EXPECT_EQ(tool({"subscription", "create", "t", "h", "--group"}).out, "group h of topic t exists and fits\n");
   for (const Words& wrong : {Words{"sub", "t", "--max-attempts", "3"}, Words{"sub", "t", "--prefetch", "3"},
                              Words{"sub", "t", "--group", "i", "--max-attempts", "3"},  // nowhere to go after that
@@ -510,6 +519,8 @@ TEST_F(StalledMemberTest, AJobWhoseMembersAreKilledEndsAsADeadLetter) {
   const Output rest = tool({"sub", "t", "--group", "g", "--count", "1", "--timeout", "30s"});
   EXPECT_EQ(rest.out, "good\n") << rest.err;
   EXPECT_EQ(tool({"sub", "t.dead", "--from", "oldest", "--count", "1", "--timeout", "30s"}).out, "poison\n");
+  const std::string origin = tool({"observe", "t.dead", "--last", "1", "--verbose"}).out;
+  EXPECT_TRUE(contains(origin, "from position 0 of topic t after 2 attempts of group g (the member ended")) << origin;
   EXPECT_EQ(listed()["dead_lettered"], 1);
   EXPECT_EQ(listed()["received"], 1);
   EXPECT_EQ(listed()["held"], 0);
@@ -524,6 +535,23 @@ TEST_F(StalledMemberTest, AnInterruptEndsItAndItsJobComesAgainAtOnce) {
   EXPECT_EQ(member.wait(), 0);
   EXPECT_EQ(listed()["returned"], 1);
   EXPECT_EQ(tool({"sub", "t", "--group", "g", "--count", "1", "--timeout", "30s"}).out, "one\n");
+}
+
+// What it has not done can be let go of: it is removed, and made anew further on.
+TEST_F(PubSubTest, ANewGroupStartsWhereItIsTold) {
+  ASSERT_EQ(tool({"pub", "t"}, "one\ntwo\nthree\n").status, 0);
+  EXPECT_EQ(tool({"sub", "t", "--group", "g", "--from", "64", "--count", "2"}).out, "two\nthree\n");
+  const Output advice = tool({"subscription", "seek", "t", "g", "oldest"});
+  EXPECT_EQ(advice.status, 2);
+  EXPECT_TRUE(contains(advice.err, "`ringway subscription create t g --group --from WHERE`")) << advice.err;
+  ASSERT_EQ(tool({"subscription", "rm", "t", "g"}).status, 0);
+  ASSERT_EQ(tool({"subscription", "create", "t", "g", "--group", "--from", "newest"}).status, 0);
+  ASSERT_EQ(tool({"pub", "t"}, "four\n").status, 0);
+  EXPECT_EQ(tool({"sub", "t", "--group", "g", "--from", "oldest", "--count", "1"}).out, "four\n");  // it exists
+  const Output nowhere = tool({"sub", "t", "--group", "h", "--from", "65"});
+  EXPECT_EQ(nowhere.status, 2) << nowhere.err;
+  EXPECT_TRUE(contains(nowhere.err, "no message starts at position 65; the oldest is at 0")) << nowhere.err;
+  EXPECT_EQ(bus().topic("t").subscriptions.size(), 1U);
 }
 
 TEST_F(PubSubTest, ADurableSubscriptionHasOneReader) {

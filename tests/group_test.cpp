@@ -93,6 +93,23 @@ TEST_F(GroupTest, EachJobGoesToOneMemberInTheRingsOrder) {
   EXPECT_EQ(info().lag_bytes, 0U);
 }
 
+TEST_F(GroupTest, ANewGroupStartsWhereItIsTold) {
+  publish({"1", "2"});
+  auto options = this->options();
+  options.from = ringway::From::newest;
+  auto newest = bus().group_member("t", options);
+  options.group = "h";
+  options.from = ringway::From::at(64);
+  auto second = bus().group_member("t", options);
+  options.from = ringway::From::at(32);
+  EXPECT_NO_THROW(bus().create_group("t", "h", options));  // it exists: no matter
+  EXPECT_EQ(thrown_code([&] { bus().create_group("t", "i", options); }), Code::invalid_argument);
+  EXPECT_EQ(bus().topic("t").subscriptions.size(), 2U);  // that one has left nothing
+  publish({"3"});
+  EXPECT_EQ(text_of(newest.receive(kSoon)), "3");
+  EXPECT_EQ(text_of(second.receive(kSoon)), "2");
+}
+
 TEST_F(GroupTest, AMemberHoldsUpToItsPrefetchAndAnswersInAnyOrder) {
   auto options = this->options();
   options.prefetch = 3;

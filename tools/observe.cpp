@@ -42,6 +42,8 @@ std::string plain_text(std::span<const std::byte> payload) {
   return text;
 }
 
+std::string plain_text(std::string_view text) { return plain_text(std::as_bytes(std::span(text))); }
+
 std::string hex_digits(std::span<const std::byte> payload) {
   std::string text;
   for (const std::byte byte : payload) text += fmt::format("{:02x}", static_cast<unsigned>(byte));
@@ -69,17 +71,27 @@ std::string head_of(const Message& message) {
   std::string head = fmt::format("position {} publisher {} sequence {}, {}", message.position(), message.publisher(),
                                  message.sequence(), count_text(message.payload().size(), "byte"));
   if (message.stamp() != 0ns) head += fmt::format(", stamp {} ns", message.stamp().count());
+  if (const auto letter = message.dead_letter())
+    head += fmt::format(", from position {} of topic {} after {} of group {} ({})", letter->position, letter->topic,
+                        count_text(letter->attempts, "attempt"), letter->group, plain_text(letter->reason));
   return head;
 }
 
+Json json_of(const Message& message) {
+  Json origin;
+  if (const auto letter = message.dead_letter())
+    origin = {{"topic", letter->topic},
+              {"position", letter->position},
+              {"group", letter->group},
+              {"attempts", letter->attempts},
+              {"reason", plain_text(letter->reason)}};
+  return {{"position", message.position()},       {"publisher", message.publisher()},  {"sequence", message.sequence()},
+          {"stamp_ns", message.stamp().count()},  {"bytes", message.payload().size()}, {"lost", message.lost()},
+          {"hex", hex_digits(message.payload())}, {"dead_letter", std::move(origin)}};
+}
+
 std::string line_of(const Message& message, const ObserveOptions& options) {
-  if (options.json) {
-    const Json object = {{"position", message.position()},      {"publisher", message.publisher()},
-                         {"sequence", message.sequence()},      {"stamp_ns", message.stamp().count()},
-                         {"bytes", message.payload().size()},   {"lost", message.lost()},
-                         {"hex", hex_digits(message.payload())}};
-    return object.dump() + '\n';
-  }
+  if (options.json) return json_of(message).dump() + '\n';
   if (options.hex) return fmt::format("{}\n{}", head_of(message), hex_dump(message.payload()));
   return options.verbose ? fmt::format("{}: {}\n", head_of(message), plain_text(message.payload()))
                          : plain_text(message.payload()) + '\n';
@@ -140,7 +152,8 @@ void add_observe(CLI::App& app, Action& action) {
       ->type_name("WHERE")
       ->excludes(last);
   auto* hex = command->add_flag("--hex", options->hex, "Every byte, with position, publisher and sequence");
-  command->add_flag("--verbose", options->verbose, "Position, publisher, sequence and stamp before each text");
+  command->add_flag("--verbose", options->verbose,
+                    "Position, publisher, sequence, stamp and, of a dead letter, its origin before each text");
   command->add_flag("--json", options->json, "As JSON, a line each")->excludes(hex);
   add_count(*command, options->count, "End after N messages");
   add_parsed(*command, "--timeout", options->timeout, parse_duration, "Give up after TIME, with exit code 3")

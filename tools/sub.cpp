@@ -124,6 +124,7 @@ int sub_group(const Place& place, const SubOptions& options) {
   const Bus bus = place.open();
   const Stopper stopper(bus, options.timeout);
   GroupOptions wanted = options.group;
+  wanted.from = options.from;
   wanted.if_missing = options.if_missing;
   if (options.if_missing == IfMissing::wait) wanted.attach_timeout = Timeout::never();  // --timeout interrupts it
   GroupMember member = bus.group_member(options.topic, wanted);
@@ -168,9 +169,8 @@ void add_sub(CLI::App& app, Action& action) {
       ->needs(group);
   add_group_settings(*command, options->group, group);
   add_parsed(*command, "--from", options->from, parse_from,
-             "Where a new subscription starts: oldest (default if named), newest (if not), or a position")
-      ->type_name("WHERE")
-      ->excludes(group);
+             "Where a new subscription or group starts: oldest (default if named), newest (if not), or a position")
+      ->type_name("WHERE");
   command->add_flag("--lossy", options->lossy, "Publishers do not wait for it; what it loses is counted")
       ->excludes(group);
   add_framing(*command, options->framing);

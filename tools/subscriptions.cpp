@@ -26,6 +26,7 @@ struct Options {
 
 int create_group(const Place& place, const Options& options) {
   GroupOptions wanted = options.settings;
+  wanted.from = options.from;
   wanted.if_missing = options.if_missing;
   const bool created = place.open().create_group(options.topic, options.name, wanted);
   print(fmt::format("group {} of topic {} {}\n", options.name, options.topic, created ? "created" : "exists and fits"));
@@ -72,8 +73,8 @@ int show_one(const Place& place, const Options& options) {
                   one.group ? "group" : "subscription", one.name, topic.name, reliability_text(one), owner_text(one),
                   one.cursor, bytes_text(one.lag_bytes), topic.tail, one.received, one.lost, one.backstops));
   if (one.group)
-    print(fmt::format("jobs          {} held, {} to be retried, {} redelivered, {} dead-lettered\n", one.held,
-                      one.returned, one.redelivered, one.dead_lettered));
+    print(fmt::format("attempts      {}\njobs          {} held, {} to be retried, {} redelivered, {} dead-lettered\n",
+                      attempts_text(one), one.held, one.returned, one.redelivered, one.dead_lettered));
   for (const std::string& member : one.members) print(fmt::format("member        {}\n", member));
   if (one.latency.total() != 0) print(fmt::format("latency       {}\n", percentiles_text(one.latency)));
   for (const auto& publisher : topic.publishers)
@@ -87,11 +88,12 @@ int move_one(const Place& place, const Options& options) {
   const Bus bus = place.open();
   const SubscriptionInfo one = find_subscription(bus, options);
   if (one.group)
-    throw Error(Code::invalid_argument, options.topic,
-                options.name +
-                    " is a group, whose place follows its jobs; to let go of what it has not done, remove it "
-                    "(`ringway subscription rm " +
-                    options.topic + ' ' + options.name + "`): its next member makes it anew");
+    throw Error(
+        Code::invalid_argument, options.topic,
+        fmt::format("{1} is a group, whose place follows its jobs; to let go of what it has not done, remove it "
+                    "(`ringway subscription rm {0} {1}`), and make it anew where it is to start (`ringway "
+                    "subscription create {0} {1} --group --from WHERE`, with the options that it had)",
+                    options.topic, options.name));
   Subscriber in = bus.subscriber(options.topic, {.name = options.name,
                                                  .reliability = one.reliability,
                                                  .max_lag_bytes = one.max_lag_bytes,
@@ -161,9 +163,7 @@ void add_subscriptions(CLI::App& app, Action& action) {
   add->alias("add");
   auto* work = add->add_flag("--group", options->group, "A group, whose members share the messages");
   add_group_settings(*add, options->settings, work);
-  add_parsed(*add, "--from", options->from, parse_from, "oldest (default), newest, or a position")
-      ->type_name("WHERE")
-      ->excludes(work);
+  add_parsed(*add, "--from", options->from, parse_from, "oldest (default), newest, or a position")->type_name("WHERE");
   add->add_flag("--lossy", options->lossy, "Publishers do not wait for it; what it loses is counted")->excludes(work);
   add_parsed(*add, "--if-missing", options->if_missing, parse_if_missing, "The topic: create (default), wait, fail")
       ->type_name("WHAT");

@@ -67,7 +67,8 @@ class RINGWAY_EXPORT Bus {
   }
 
   // Opens a member of a group, and creates the group, and its topic unless told otherwise, on first use: from the oldest
-  // message on. Further errors: mismatch if that name is a plain subscription's, or the group has other options.
+  // message on, or from `options.from`. Further errors: mismatch if that name is a plain subscription's, or the group has
+  // other options; invalid_argument if no message starts where it is told to start.
   [[nodiscard]] GroupMember group_member(std::string_view topic, const GroupOptions& options) const;
   template <Payload T>
   [[nodiscard]] TypedGroupMember<T> group_member(std::string_view topic, const GroupOptions& options) const {

@@ -3,6 +3,7 @@
 // Thread safety: plain values. Progress: taking one is bounded by the tables' sizes. Crash: nothing here is shared.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -68,6 +69,10 @@ struct SubscriptionInfo {
   std::uint64_t redelivered = 0;                     // times that a job was handed out again
   std::uint64_t dead_lettered = 0;                   // jobs
   std::optional<std::uint64_t> oldest_held_ns = {};  // since when the oldest job is held (CLOCK_MONOTONIC)
+  std::uint32_t max_attempts = 0;                    // 0: no end
+  std::chrono::nanoseconds retry_delay{};
+  std::string dead_letter = {};  // the topic; empty: none
+  DeadLetterFull dead_letter_full = DeadLetterFull::keep;
 };
 
 struct TopicInfo {

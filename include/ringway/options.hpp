@@ -142,6 +142,7 @@ struct SubscriptionOptions {
 struct GroupOptions {
   std::string group = {};
   std::string name = {};                                     // of the member, for display
+  From from = From::oldest;                                  // only when the group is created
   std::uint32_t prefetch = 1;                                // how many jobs it may have at a time; not 0
   std::optional<std::uint32_t> max_attempts = {};            // 0: no end (0); at most 16383; needs a dead_letter
   std::optional<std::chrono::nanoseconds> retry_delay = {};  // after the first attempt; doubles up to 60 s (100 ms)

@@ -123,6 +123,13 @@ class Bus:
         os.truncate(f"{self.path}/bus/torn.data", 10)
         os.remove(f"{self.path}/bus/half.data")
         self.run("pub", "jobs", input="one\n")
+        self.run("pub", "poison", input="one\n")
+        nobody, output = os.pipe()
+        os.close(nobody)  # so that the attempt fails
+        member = [self.ringway, "sub", "poison", "--group", "g", "--ack-after-output", "--max-attempts", "1", "--dead-letter", "dead"]
+        subprocess.run(member, env=self.environment, stdout=output, check=True, timeout=SECONDS)
+        os.close(output)
+        self.run("sub", "poison", "--group", "g", "--timeout", "1ms", status=3)
         self.start("sub", "jobs", "--group", "workers")
         self.wait_for("jobs", lambda topic: any(one["members"] for one in topic["subscriptions"]))
         lines = self.start("pub", "quotes", "--name", "waits")
@@ -141,6 +148,7 @@ def check_commands(ringway, document):
             ("subscription", "ls"): "list of named subscription",
             ("subscription", "info", "quotes", "billing"): "named subscription",
             ("observe", "quotes", "--last", "1"): "message",
+            ("observe", "dead", "--last", "1"): "message",
             ("doctor",): "list of finding",
             ("gc",): "list of leftover",
             ("where",): "place",

@@ -183,7 +183,7 @@ class Inspection {
     add("grows", dead_letters ? Severity::warning : Severity::note, "",
         fmt::format("it grows, {} in {}, and nobody reads it", count_text(now - then, "message"),
                     duration_text(since(before_->seen_ns, topic_.seen_ns))),
-        dead_letters ? fmt::format("look at them: `ringway observe {} --last 10`", topic_.name)
+        dead_letters ? fmt::format("look at them: `ringway observe {} --last 10 --verbose`", topic_.name)
                      : "nothing, if only observers look at it; else start a reader");
   }
 

@@ -90,6 +90,10 @@ Json json_of(const SubscriptionInfo& subscription) {
           {"redelivered", subscription.redelivered},
           {"dead_lettered", subscription.dead_lettered},
           {"oldest_held_ns", or_null(subscription.oldest_held_ns)},
+          {"max_attempts", subscription.max_attempts},
+          {"retry_delay_ns", subscription.retry_delay.count()},
+          {"dead_letter", subscription.dead_letter},
+          {"dead_letter_full", subscription.group ? Json(text_of(subscription.dead_letter_full)) : Json()},
           {"latency", latency_json(subscription.latency)}};
 }
 

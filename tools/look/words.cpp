@@ -44,6 +44,8 @@ std::string_view text_of(Who who) {
   return who == Who::unix_group ? "group" : "everyone";
 }
 
+std::string_view text_of(DeadLetterFull policy) { return policy == DeadLetterFull::wait ? "wait" : "keep"; }
+
 Table::Table(std::vector<std::string> header) {
   for (auto& name : header) {
     right_.push_back(name.starts_with('>'));
@@ -101,6 +103,14 @@ std::string owner_text(const SubscriptionInfo& subscription) {
   std::string text = fmt::format("pid {}", subscription.pid);
   if (subscription.stopped) return text + ", stopped";
   return subscription.sleeping ? text + ", sleeps" : text;
+}
+
+std::string attempts_text(const SubscriptionInfo& subscription) {
+  const std::string second = "the second after " + duration_text(subscription.retry_delay);
+  if (subscription.max_attempts == 0) return "any number of attempts, " + second;
+  return fmt::format("at most {}, {}, then to topic {} ({} if that is full)",
+                     count_text(subscription.max_attempts, "attempt"), second, subscription.dead_letter,
+                     text_of(subscription.dead_letter_full));
 }
 
 std::string percentiles_text(const LatencyHistogram& latency) {

@@ -22,6 +22,7 @@ std::string count_text(std::uint64_t count, std::string_view what);  // "1 messa
 std::string_view text_of(Reliability reliability);
 std::string_view text_of(Publishers publishers);
 std::string_view text_of(Who who);
+std::string_view text_of(DeadLetterFull policy);
 
 std::string name_of(const PublisherInfo& publisher);           // "publisher feed", "publisher in slot 3"
 std::string name_of(const SubscriptionInfo& subscription);     // "subscription billing", likewise
@@ -30,6 +31,8 @@ std::string kind_text(const SubscriptionInfo& subscription);   // "durable", "gr
 // Of a group: since when its oldest job is held, "3 s"; else "-".
 std::string oldest_held_text(const SubscriptionInfo& subscription, std::uint64_t now_ns);
 std::string reliability_text(const SubscriptionInfo& subscription);  // "reliable", "lossy", "lag of 64.0 KiB"
+// Of a group: "at most 3 attempts, the second after 100 ms, then to topic jobs.dead (keep if that is full)".
+std::string attempts_text(const SubscriptionInfo& subscription);
 std::string percentiles_text(const LatencyHistogram& latency);       // "p50 1.2 us, p99 8.0 us, p99.9 12 us"
 std::uint64_t messages_of(const TopicInfo& topic);                   // published since its creation
 
