@@ -24,6 +24,10 @@ std::string owner_name(const std::string& kind, const std::string& name, std::ui
   return kind + " " + (name.empty() ? "in slot " + std::to_string(slot) : name);
 }
 
+std::string subscription_name(bool group, const std::string& name, std::uint32_t slot) {
+  return owner_name(group ? "group" : "subscription", name, slot);
+}
+
 PublisherInfo inspect_publisher(const SegmentMemory& memory, std::uint32_t slot, Prober& prober, Processes& processes) {
   // relaxed throughout: a snapshot for display.
   constexpr auto kRelaxed = std::memory_order_relaxed;
@@ -53,7 +57,9 @@ PublisherInfo inspect_publisher(const SegmentMemory& memory, std::uint32_t slot,
       info.waiting_for = owner_name("publisher", read_name(memory.publisher(other).name), other);
       info.waiting_for_publisher = other;
     } else if (blocker < memory.max_subscriptions) {
-      info.waiting_for = owner_name("subscription", read_name(memory.subscription(blocker).name), blocker);
+      const SubscriptionSlot& other_row = memory.subscription(blocker);
+      info.waiting_for = subscription_name(other_row.kind.load(kRelaxed) == SubscriptionKind::group,
+                                           read_name(other_row.name), blocker);
       info.waiting_for_subscription = blocker;
     }
   }
@@ -73,6 +79,7 @@ void inspect_group(const SegmentMemory& memory, std::uint32_t group, std::uint64
   info.cursor = lowest_in_hand(memory, group, info.cursor);  // where the gate can move to
   info.lag_bytes = lag(info.cursor, tail);
   info.sleeping = false;
+  bool all_stopped = true;
   for (std::uint32_t slot = 0; slot < memory.max_members; ++slot) {
     const MemberSlot& member = memory.member(group, slot);
     info.received += member.acked.load(kRelaxed);
@@ -82,12 +89,15 @@ void inspect_group(const SegmentMemory& memory, std::uint32_t group, std::uint64
     if (!member_lives(memory, prober, group, slot)) continue;
     const std::string name = read_name(member.name);
     const auto pid = static_cast<std::int32_t>(member.pid.load(kRelaxed));
+    const bool stopped = processes.stopped(pid);
     info.members.push_back((name.empty() ? "slot " + std::to_string(slot) : name) + " (pid " + std::to_string(pid) +
-                           (processes.stopped(pid) ? ", stopped)" : ")"));
+                           (stopped ? ", stopped)" : ")"));
+    all_stopped = all_stopped && stopped;
     if (!info.attached) info.pid = pid;
     info.attached = true;
     info.sleeping = info.sleeping || (memory.member_bits(group)[slot / 64].load(kRelaxed) >> (slot % 64) & 1) != 0;
   }
+  info.stopped = info.attached && all_stopped;
   const std::uint32_t used = entries_used(memory, group);
   for (std::uint32_t index = 0; index < used; ++index) {
     const InFlightEntry& entry = memory.entry(group, index);
@@ -242,11 +252,11 @@ void refuse_if_used(const Segment& segment, const std::string& topic) {
   for (const SubscriptionInfo& subscription : info.subscriptions) {
     if (subscription.attached)
       throw Error(Code::busy, topic,
-                  owner_name("subscription", subscription.name, subscription.slot) + " (pid " +
+                  subscription_name(subscription.group, subscription.name, subscription.slot) + " (pid " +
                       std::to_string(subscription.pid) + ") is attached" + next_step);
     if (subscription.durable && subscription.lag_bytes != 0)
       throw Error(Code::busy, topic,
-                  owner_name("subscription", subscription.name, subscription.slot) + " has " +
+                  subscription_name(subscription.group, subscription.name, subscription.slot) + " has " +
                       human_bytes(subscription.lag_bytes) + " unread" + next_step);
   }
   const bool never_had_one = segment.memory().control->had_durable.load(std::memory_order_relaxed) == 0;  // table lock

@@ -528,6 +528,19 @@ TEST_F(StalledMemberTest, AJobWhoseMembersAreKilledEndsAsADeadLetter) {
   EXPECT_TRUE(contains(table.out, "dead-lettered")) << table.out;
 }
 
+TEST_F(StalledMemberTest, AStoppedMemberIsTold) {
+  ASSERT_EQ(tool({"pub", "t"}, "one\n").status, 0);
+  Child member = member_with_a_job(1);
+  EXPECT_EQ(listed()["stopped"], false);
+  member.kill(SIGSTOP);
+  ASSERT_TRUE(member.wait_stopped());
+  EXPECT_EQ(listed()["stopped"], true);
+  const std::string table = tool({"subscription", "ls", "t"}).out;
+  EXPECT_TRUE(contains(table, "1 member, 1 stopped")) << table;
+  const std::string info = tool({"info", "t"}).out;
+  EXPECT_TRUE(contains(info, "warning: group g is 64 B behind: 1 member, 1 stopped")) << info;
+}
+
 TEST_F(StalledMemberTest, AnInterruptEndsItAndItsJobComesAgainAtOnce) {
   ASSERT_EQ(tool({"pub", "t"}, "one\n").status, 0);
   Child member = member_with_a_job(1);

@@ -267,6 +267,7 @@ TEST_F(GroupTest, AStoppedMemberKeepsWhatItHolds) {
   ASSERT_TRUE(has_it.await());
   ASSERT_TRUE(child.wait_stopped());
   EXPECT_EQ(member.receive(200ms).status(), Code::timeout);
+  EXPECT_FALSE(info().stopped);  // one of two
   child.kill(SIGCONT);
   EXPECT_EQ(child.wait(), 0);
   EXPECT_EQ(member.receive(120ms).status(), Code::timeout);

@@ -81,6 +81,35 @@ TEST(LookTest, WhoHoldsPublishersBackIsNamedWithHisOwnersState) {
   EXPECT_NE(finding.next.find("ringway subscription rm jobs billing"), std::string::npos) << finding.next;
 }
 
+// One stopped member may hold a job that all wait for, while the others go on.
+TEST(LookTest, OfAGroupTheStoppedMemberIsNamed) {
+  TopicInfo topic = seen_after(12);
+  topic.publishers[0].waiting_ns = 100 * kSecond;
+  topic.publishers[0].waiting_for_subscription = 0;
+  SubscriptionInfo& group = topic.subscriptions[0];
+  group.group = true;
+  group.lag_bytes = 1_MiB;
+  group.members = {"slot 0 (pid 34)", "slot 1 (pid 35, stopped)"};
+  Finding finding = only(findings_of(topic));
+  EXPECT_EQ(finding.text, "group billing holds publisher feed back since 12 s: 1.0 MiB behind, 2 members, 1 stopped");
+  EXPECT_EQ(finding.next, "member slot 1 (pid 35, stopped) keeps what it has: let it go on (`kill -CONT`), or end it");
+  group.members = {"slot 0 (pid 34)"};
+  finding = only(findings_of(topic));
+  EXPECT_NE(finding.next.find("start more"), std::string::npos) << finding.next;
+  group.members.clear();
+  group.attached = false;
+  finding = only(findings_of(topic));
+  EXPECT_NE(finding.next.find("start a member"), std::string::npos) << finding.next;
+  group.attached = group.stopped = true;
+  group.members = {"slot 1 (pid 35, stopped)"};
+  topic.publishers[0].waiting_ns.reset();
+  topic.publishers[0].waiting_for_subscription.reset();
+  group.lag_bytes = 64;
+  finding = only(findings_of(topic));
+  EXPECT_EQ(finding.id, "stopped-reader");
+  EXPECT_EQ(finding.text, "group billing is 64 B behind: 1 member, 1 stopped");
+}
+
 TEST(LookTest, OpenClaimsAreFindingsWhenTheirOwnerIsDeadOrTheyAreOld) {
   TopicInfo topic = seen_after(3);
   topic.publishers[0].open_claim = 640;

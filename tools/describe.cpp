@@ -53,9 +53,10 @@ std::string subscription_table(const TopicInfo& topic) {
     if (!subscription.group) continue;
     const std::string since =
         subscription.held == 0 ? "" : " (the oldest since " + oldest_held_text(subscription, monotonic_now()) + ")";
-    text += fmt::format("\ngroup        {}: {} held{}, {} to be retried, {} redelivered, {} dead-lettered\n  {}\n",
-                        subscription.name, subscription.held, since, subscription.returned, subscription.redelivered,
-                        subscription.dead_lettered, attempts_text(subscription));
+    text += fmt::format(
+        "\ngroup        {}: {} held{}, {} to be retried, {} redelivered, {} dead-lettered\n  each job: {}\n",
+        subscription.name, subscription.held, since, subscription.returned, subscription.redelivered,
+        subscription.dead_lettered, attempts_text(subscription));
     for (const std::string& member : subscription.members) text += "  " + member + '\n';
   }
   return text;

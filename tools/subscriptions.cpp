@@ -73,7 +73,7 @@ int show_one(const Place& place, const Options& options) {
                   one.group ? "group" : "subscription", one.name, topic.name, reliability_text(one), owner_text(one),
                   one.cursor, bytes_text(one.lag_bytes), topic.tail, one.received, one.lost, one.backstops));
   if (one.group)
-    print(fmt::format("attempts      {}\njobs          {} held, {} to be retried, {} redelivered, {} dead-lettered\n",
+    print(fmt::format("each job      {}\njobs          {} held, {} to be retried, {} redelivered, {} dead-lettered\n",
                       attempts_text(one), one.held, one.returned, one.redelivered, one.dead_lettered));
   for (const std::string& member : one.members) print(fmt::format("member        {}\n", member));
   if (one.latency.total() != 0) print(fmt::format("latency       {}\n", percentiles_text(one.latency)));

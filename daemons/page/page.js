@@ -161,7 +161,11 @@ function publisher_row() {
   };
 }
 function owner(one) {
-  if (one.group) return [one.members.length === 1 ? "1 member" : `${one.members.length} members`, one.members.length || !one.lag_bytes ? "" : "alarm"];
+  if (one.group) {
+    const stopped = one.members.filter((name) => name.endsWith(", stopped)")).length;
+    const text = (one.members.length === 1 ? "1 member" : `${one.members.length} members`) + (stopped ? `, ${stopped} stopped` : "");
+    return [text, stopped || !one.members.length && one.lag_bytes ? "alarm" : ""];
+  }
   if (!one.attached) return ["nobody", one.lag_bytes ? "alarm" : ""];
   if (one.stopped) return [`pid ${one.pid}, stopped`, "alarm"];
   return [`pid ${one.pid}${one.sleeping ? ", sleeps" : ""}`, ""];

@@ -146,7 +146,7 @@ struct GroupOptions {
   std::uint32_t prefetch = 1;                                // how many jobs it may have at a time; not 0
   std::optional<std::uint32_t> max_attempts = {};            // 0: no end (0); at most 16383; needs a dead_letter
   std::optional<std::chrono::nanoseconds> retry_delay = {};  // after the first attempt; doubles up to 60 s (100 ms)
-  // The topic for jobs after their last attempt (none): created with twice the capacity if it does not exist.
+  // The topic for jobs after their last attempt (none), made with twice the capacity; a durable subscription keeps them.
   std::optional<std::string> dead_letter = {};
   // When that topic is full. keep: the job stays in the group, and is tried again after a while. wait: for space, as long as
   // the call that took it may wait (keep).

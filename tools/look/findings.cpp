@@ -26,6 +26,7 @@ std::string with_pid(const PublisherInfo& publisher) {
 
 std::string owner_state(const SubscriptionInfo& subscription) {
   if (!subscription.attached) return "nobody attached";
+  if (subscription.group) return owner_text(subscription);
   return fmt::format("owner {} (pid {})", subscription.stopped ? "stopped" : "alive", subscription.pid);
 }
 
@@ -108,10 +109,16 @@ class Inspection {
   }
 
   std::string next_step(const SubscriptionInfo& subscription) const {
+    if (subscription.group && subscription.attached) {
+      for (const std::string& member : subscription.members)
+        if (is_stopped(member))
+          return fmt::format("member {} keeps what it has: let it go on (`kill -CONT`), or end it", member);
+      return "its members are slower than is published: start more, or make the topic's capacity larger";
+    }
     if (subscription.stopped) return fmt::format("`kill -CONT {}` lets its owner go on", subscription.pid);
     if (!subscription.attached && subscription.durable)
-      return fmt::format("start its reader, or give its messages up: `ringway subscription rm {} {}`", topic_.name,
-                         subscription.name);
+      return fmt::format("start {}, or give its messages up: `ringway subscription rm {} {}`",
+                         subscription.group ? "a member" : "its reader", topic_.name, subscription.name);
     return "it reads more slowly than is published: make it faster, or lossy, or the topic's capacity larger";
   }
 
@@ -149,8 +156,10 @@ class Inspection {
           next_step(subscription));
     } else if (!held && subscription.stopped && subscription.lag_bytes != 0) {
       add("stopped-reader", Severity::warning, label(subscription),
-          fmt::format("the owner of {} (pid {}) is stopped, {} behind", name_of(subscription), subscription.pid,
-                      bytes_text(subscription.lag_bytes)),
+          subscription.group ? fmt::format("{} is {} behind: {}", name_of(subscription),
+                                           bytes_text(subscription.lag_bytes), owner_text(subscription))
+                             : fmt::format("the owner of {} (pid {}) is stopped, {} behind", name_of(subscription),
+                                           subscription.pid, bytes_text(subscription.lag_bytes)),
           next_step(subscription));
     }
     const SubscriptionInfo* then = before_ == nullptr ? nullptr : in_slot(before_->subscriptions, subscription.slot);

@@ -97,8 +97,14 @@ std::string oldest_held_text(const SubscriptionInfo& subscription, std::uint64_t
   return duration_text(std::chrono::nanoseconds(now_ns > since ? static_cast<std::int64_t>(now_ns - since) : 0));
 }
 
+bool is_stopped(const std::string& member) { return member.ends_with(", stopped)"); }
+
 std::string owner_text(const SubscriptionInfo& subscription) {
-  if (subscription.group && !subscription.members.empty()) return count_text(subscription.members.size(), "member");
+  if (subscription.group && !subscription.members.empty()) {
+    const auto stopped = std::count_if(subscription.members.begin(), subscription.members.end(), is_stopped);
+    return count_text(subscription.members.size(), "member") +
+           (stopped == 0 ? "" : fmt::format(", {} stopped", stopped));
+  }
   if (!subscription.attached) return "nobody";
   std::string text = fmt::format("pid {}", subscription.pid);
   if (subscription.stopped) return text + ", stopped";

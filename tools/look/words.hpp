@@ -26,15 +26,16 @@ std::string_view text_of(DeadLetterFull policy);
 
 std::string name_of(const PublisherInfo& publisher);           // "publisher feed", "publisher in slot 3"
 std::string name_of(const SubscriptionInfo& subscription);     // "subscription billing", likewise
-std::string owner_text(const SubscriptionInfo& subscription);  // "pid 12", "pid 12, stopped", "nobody"
+std::string owner_text(const SubscriptionInfo& subscription);  // "pid 12, stopped", "3 members, 1 stopped", "nobody"
+bool is_stopped(const std::string& member);                    // one of a group's, as SubscriptionInfo names them
 std::string kind_text(const SubscriptionInfo& subscription);   // "durable", "group", "ephemeral"
 // Of a group: since when its oldest job is held, "3 s"; else "-".
 std::string oldest_held_text(const SubscriptionInfo& subscription, std::uint64_t now_ns);
 std::string reliability_text(const SubscriptionInfo& subscription);  // "reliable", "lossy", "lag of 64.0 KiB"
 // Of a group: "at most 3 attempts, the second after 100 ms, then to topic jobs.dead (keep if that is full)".
 std::string attempts_text(const SubscriptionInfo& subscription);
-std::string percentiles_text(const LatencyHistogram& latency);       // "p50 1.2 us, p99 8.0 us, p99.9 12 us"
-std::uint64_t messages_of(const TopicInfo& topic);                   // published since its creation
+std::string percentiles_text(const LatencyHistogram& latency);  // "p50 1.2 us, p99 8.0 us, p99.9 12 us"
+std::uint64_t messages_of(const TopicInfo& topic);              // published since its creation
 
 // The row in that slot; null if there is none.
 template <class Info>
