@@ -57,17 +57,23 @@ inline void fill(std::byte* to, std::size_t bytes, std::uint64_t writer, std::ui
   std::memcpy(to, &head, sizeof head);
 }
 
+// What a message says of itself; what is wrong with it, or nothing.
+inline std::string read_head(const std::byte* bytes, std::size_t count, Head& head) {
+  if (count < sizeof head) return "too short: " + std::to_string(count);
+  std::memcpy(&head, bytes, sizeof head);
+  if (head.writer >= kMaxWriters) return "writer " + std::to_string(head.writer);
+  if (head.sum != sum_of(bytes + sizeof head, count - sizeof head, head))
+    return "checksum of number " + std::to_string(head.number);
+  return {};
+}
+
 // Checks a message and tells how many of its writer's were missed before it. Empty text: all is well.
 class Checker {
  public:
   std::string check(const std::byte* bytes, std::size_t count, std::uint64_t& missed) {
     missed = 0;
-    if (count < sizeof(Head)) return "too short: " + std::to_string(count);
     Head head;
-    std::memcpy(&head, bytes, sizeof head);
-    if (head.writer >= kMaxWriters) return "writer " + std::to_string(head.writer);
-    if (head.sum != sum_of(bytes + sizeof head, count - sizeof head, head))
-      return "checksum of number " + std::to_string(head.number);
+    if (std::string wrong = read_head(bytes, count, head); !wrong.empty()) return wrong;
     std::uint64_t& next = next_[head.writer];
     if (head.number < next)
       return "number " + std::to_string(head.number) + " again, " + std::to_string(next) + " was next";
