@@ -17,7 +17,6 @@ namespace {
 
 constexpr std::int64_t kSameWait = 1'000'000'000;  // ns between two waits that count as one
 constexpr std::uint32_t kProbeEvery = 64;          // blocked tries in a row between two probes of the blocker
-constexpr std::uint32_t kMostPasses = 64;          // looks in a row that find the way free, and the next claim does not
 
 void copy_name(Cause& cause, const std::array<std::atomic<std::uint64_t>, kNameWords>& words) noexcept {
   for (std::size_t word = 0; word < kNameWords; ++word) {
@@ -123,11 +122,11 @@ bool spin_for(const PublisherCore& core, const Blocker& blocker, std::int64_t de
   return false;
 }
 
-// One wait for the blocker to move: a spin, then a sleep of at most a backstop. ok: look again.
-Code wait_for(PublisherCore& core, const Blocker& blocker, std::int64_t deadline) noexcept {
+// One wait for the blocker to move: a spin, unless there was one, then a sleep of at most a backstop. ok: look again.
+Code wait_for(PublisherCore& core, const Blocker& blocker, std::int64_t deadline, bool spun) noexcept {
   PublisherAttachment& attachment = *core.attachment;
   const SegmentMemory& memory = core.ring.memory();
-  if (spin_for(core, blocker, deadline)) return Code::ok;
+  if (!spun && spin_for(core, blocker, deadline)) return Code::ok;
   const std::int64_t now = monotonic_ns();
   if (attachment.bus->interrupted()) return Code::interrupted;
   if (now >= deadline) return Code::timeout;
@@ -187,7 +186,6 @@ Code wait_and_claim(PublisherCore& core, std::uint64_t bytes, std::int64_t timeo
   PublisherAttachment& attachment = *core.attachment;
   std::int64_t deadline = -1;
   std::uint32_t faults = 0;
-  std::uint32_t passed = 0;
   for (;;) {
     switch (core.ring.claim(bytes, count)) {
       case Claimed::ok: attachment.blocked = 0; return Code::ok;
@@ -204,20 +202,16 @@ Code wait_and_claim(PublisherCore& core, std::uint64_t bytes, std::int64_t timeo
       if (++faults < 3) continue;
       return corrupt(core, blocker.position);
     }
-    // Bounded: a cursor that cannot be may pass and stay in the way; then it is looked at.
-    const bool may_pass = passed++ < kMostPasses;
-    if (may_pass && pass_gate(core.ring.memory(), blocker)) continue;
+    if (pass_gate(core.ring.memory(), blocker)) continue;
     if (timeout != 0 && deadline < 0) {
       deadline = deadline_after(timeout);
       // display only, and the owner's own counter
       auto& waits = core.ring.memory().publisher(core.ring.slot()).waits;
       waits.store(waits.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
     }
-    // Who was in the way before and has moved since is given a moment: a look at its lock costs more than many a wait.
-    if (may_pass && timeout != 0 && blocker.slot == attachment.blocker && attachment.blocked == 0 &&
-        spin_for(core, blocker, deadline))
-      continue;
-    passed = 0;
+    // Who was in the way before and has moved since is given the spin first: a look at its lock costs more than many a wait.
+    const bool spun = timeout != 0 && blocker.slot == attachment.blocker && attachment.blocked == 0;
+    if (spun && spin_for(core, blocker, deadline)) continue;
     if (blocker.slot != attachment.blocker) attachment.blocked = 0;  // another than before: looked at at once
     attachment.blocker = blocker.slot;
     const bool probe = attachment.blocked++ % kProbeEvery == 0 || deadline >= 0;
@@ -226,7 +220,7 @@ Code wait_and_claim(PublisherCore& core, std::uint64_t bytes, std::int64_t timeo
     if (cleared == Code::ok) continue;
     blame(core, blocker, probe);
     if (timeout == 0 && attachment.topic_stands(coarse_ns())) return Code::would_block;
-    const Code code = timeout == 0 ? Code::topic_gone : wait_for(core, blocker, deadline);
+    const Code code = timeout == 0 ? Code::topic_gone : wait_for(core, blocker, deadline, spun);
     if (code == Code::topic_gone) core.cause = {};  // no longer of interest
     if (code != Code::ok) return code;
   }

@@ -767,4 +767,22 @@ TEST_F(GroupTest, AReceiveEndsThoughATableThatCannotBeLooksFree) {
   EXPECT_EQ(member.receive(20ms).status(), Code::timeout);
 }
 
+// Row 56; found by a fuzzer: a gate that holds a publisher back, and that has passed what it needs. It is below `oldest`, which is
+// half the numbers away, and the publisher's own limit is out of reach of both.
+TEST_F(GroupTest, AGateThatCannotBeEndsEveryFormOfAClaim) {
+  constexpr std::uint64_t kHalf = 1ULL << 63;
+  ASSERT_TRUE(bus().create_group("t", "g", options()));
+  auto out = bus().publisher("t");
+  const auto segment = map_topic(bus().directory(), "t", ringway::detail::Role::publish);
+  const auto& memory = segment->memory();
+  const std::string text(1000, '.');
+  const std::uint64_t need = 1088 - memory.capacity;  // for its frame; the limit of who has just come is at 0
+  memory.oldest().store(need + kHalf - 64);
+  memory.subscription(0).cursor.store(need + kHalf - 128);
+  memory.group(0).next.store(need + kHalf - 128);
+  EXPECT_EQ(out.try_publish(text), Code::corrupt);
+  EXPECT_EQ(out.publish(text, 20ms), Code::corrupt);
+  EXPECT_EQ(out.publish(text), Code::corrupt);
+}
+
 }  // namespace

@@ -289,6 +289,22 @@ TEST(SpaceTest, AnOldestHalfTheNumbersAwayIsReportedAndNotTriedForEver) {
   }
 }
 
+// Rows 55 and 59: what the claim needs is below the cursor, that is below `oldest`, and the limit is out of reach of both. Whoever
+// was told to wait for that cursor would find it far enough, and try again, for ever.
+TEST(SpaceTest, ACursorHalfTheNumbersAwayIsReportedAndNotWaitedFor) {
+  for (const bool exclusive : {false, true}) {
+    const RingTopic topic(small_spec(exclusive));
+    Writer writer = topic.writer();
+    const std::uint64_t need = 512 - kCapacity;
+    topic.memory().oldest().store(need + (1ULL << 63) - 64);
+    topic.subscribe(0, SubscriptionState::reliable, need + (1ULL << 63) - 128);
+    Blocker blocker;
+    EXPECT_FALSE(claim(writer, 512 - 32, &blocker));
+    EXPECT_EQ(blocker.slot, kNoBlocker);
+    EXPECT_EQ(blocker.position, topic.oldest());
+  }
+}
+
 // Rows 55 and 59: "below" is no order among positions that are further apart than half the numbers. One record lies below
 // tail, another below that one and yet beyond tail.
 TEST(SpaceTest, ARecordBeyondTailHoldsNobody) {

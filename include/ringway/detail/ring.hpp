@@ -316,8 +316,10 @@ bool RingWriter<Memory>::make_space(std::uint64_t payload_bytes, Blocker& blocke
     // Release fence S5: between that oldest and the first byte of reused space; pairs with the reader's fence (R2).
     Memory::release_fence();
     if (!before(limit_, tail + extent)) return true;
-    // A subscription joined behind: it holds from now on. Or no room at the tail, though oldest allows it: one cannot be true.
-    blocker = before(floor, oldest) ? Blocker{slowest.slot, need} : Blocker{kNoBlocker, oldest};
+    // A subscription joined behind: it holds from now on. Or no room at the tail, though oldest and cursors allow it: one
+    // cannot be true. Nobody is named who is not below `need`: else whoever waits for that would not wait.
+    const bool behind = before(floor, oldest) && before(floor, need);
+    blocker = behind ? Blocker{slowest.slot, need} : Blocker{kNoBlocker, oldest};
     return false;
   }
 }
