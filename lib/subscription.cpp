@@ -297,6 +297,29 @@ std::unique_ptr<ReaderCore> attach_observer(std::shared_ptr<BusState> bus, const
   return core;
 }
 
+namespace {
+
+// Throws Error taken if the durable subscription or group has a live owner or member. REQUIRES: the table lock.
+void refuse_if_attached(const SegmentMemory& memory, Prober& prober, std::uint32_t slot, const std::string& topic) {
+  const SubscriptionSlot& row = memory.subscription(slot);
+  if (row.kind.load(std::memory_order_relaxed) != SubscriptionKind::group) {  // the table lock, and below
+    if (row.owned.load(std::memory_order_acquire) == 1 && prober.probe(kSlotBytes + slot) != Prober::Answer::dead)
+      throw Error(Code::taken, topic,
+                  "subscription " + read_name(row.name) + " has a live owner (pid " +
+                      std::to_string(row.pid.load(std::memory_order_relaxed)) + "); close it first");
+    return;
+  }
+  const std::uint32_t group = row.group.load(std::memory_order_relaxed);
+  for (std::uint32_t member = 0; group < memory.max_groups && member < memory.max_members; ++member)
+    if (member_lives(memory, prober, group, member))
+      throw Error(Code::taken, topic,
+                  "group " + read_name(row.name) + " has a live member (pid " +
+                      std::to_string(memory.member(group, member).pid.load(std::memory_order_relaxed)) +
+                      "); close its members first");
+}
+
+}  // namespace
+
 bool create_subscription(const std::shared_ptr<BusState>& bus, const std::string& topic,
                          const SubscriptionOptions& options) {
   check_subscription(options, topic);
@@ -326,38 +349,24 @@ bool create_subscription(const std::shared_ptr<BusState>& bus, const std::string
 
 void remove_subscription(const BusState& bus, const std::string& topic, const std::string& name) {
   check_component("subscription", name, topic);
-  Patience patience(bus, topic, std::chrono::seconds(1));
-  for (;;) {
-    const OpenFiles files = open_topic(bus, topic, Role::subscribe, nullptr, false, patience);
-    const Segment segment(files, Role::subscribe, topic);
-    const SegmentMemory& memory = segment.memory();
-    Prober prober(segment.control_file());
-    const bool stood = with_table_lock(segment, segment.control_file(), topic, patience, [&](KernelLocks&) {
-      const std::uint32_t slot = find_name(memory, name);
-      if (slot == kNoBlocker)
-        throw Error(Code::not_found, topic,
-                    "there is no durable subscription " + name + "; `ringway subscription ls " + topic +
-                        "` lists what there is");
-      const SubscriptionSlot& row = memory.subscription(slot);
-      const std::uint32_t group = row.group.load(std::memory_order_relaxed);      // the table lock
-      if (row.kind.load(std::memory_order_relaxed) == SubscriptionKind::group) {  // as above
-        for (std::uint32_t member = 0; group < memory.max_groups && member < memory.max_members; ++member)
-          if (member_lives(memory, prober, group, member))
-            throw Error(Code::taken, topic,
-                        "group " + name + " has a live member (pid " +
-                            std::to_string(memory.member(group, member).pid.load(std::memory_order_relaxed)) +
-                            "); close its members first");
-      } else if (row.owned.load(std::memory_order_acquire) == 1 &&  // the table lock
-                 prober.probe(kSlotBytes + slot) != Prober::Answer::dead) {
-        throw Error(Code::taken, topic,
-                    "subscription " + name + " has a live owner (pid " +
-                        std::to_string(row.pid.load(std::memory_order_relaxed)) + "); close it first");
-      }
-      free_subscription(memory, slot);
-    });
-    if (stood) return;
-    patience.wait(kFilesKeepChanging);
-  }
+  std::unique_ptr<Segment> mapped;
+  with_topic(
+      bus, topic, {Role::subscribe, TopicOptions{}, {}, std::chrono::seconds(1), IfMissing::fail},
+      [&](const OpenFiles& files) -> const Segment& {
+        mapped = std::make_unique<Segment>(files, Role::subscribe, topic);
+        return *mapped;
+      },
+      [&](const Segment& segment) {
+        const SegmentMemory& memory = segment.memory();
+        Prober prober(segment.control_file());
+        const std::uint32_t slot = find_name(memory, name);
+        if (slot == kNoBlocker)
+          throw Error(Code::not_found, topic,
+                      "there is no durable subscription " + name + "; `ringway subscription ls " + topic +
+                          "` lists what there is");
+        refuse_if_attached(memory, prober, slot, topic);
+        free_subscription(memory, slot);
+      });
 }
 
 void close(ReaderCore* core) noexcept {

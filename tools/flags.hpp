@@ -64,20 +64,20 @@ inline void add_count(CLI::App& command, std::uint64_t& count, const std::string
 inline void add_group_settings(CLI::App& command, GroupOptions& settings, CLI::Option* group) {
   command
       .add_option("--max-attempts", settings.max_attempts,
-                  "Of each job; after the last it goes to --dead-letter (0: no end)")
+                  "Of a new group: how often a job is tried; then it goes to --dead-letter (0: no end)")
       ->type_name("N")
       ->needs(group);
   command
       .add_option("--dead-letter", settings.dead_letter,
-                  "Where jobs go after their last attempt; created if it does not exist (none)")
+                  "Of a new group: where jobs go after their last attempt; created if it does not exist (none)")
       ->type_name("TOPIC")
       ->needs(group);
   add_parsed(command, "--dead-letter-full", settings.dead_letter_full, parse_dead_letter_full,
-             "If that topic is full: keep (default): the job stays and is tried again; wait: for space")
+             "Of a new group, if that topic is full: keep (default): the job stays, and again later; wait: for space")
       ->type_name("WHAT")
       ->needs(group);
   add_parsed(command, "--retry-delay", settings.retry_delay, parse_delay,
-             "Until a job that came back is tried again; doubles with each attempt, up to 1min (100ms)")
+             "Of a new group: until a job that came back is tried again; doubles each time, up to 1min (100ms)")
       ->type_name("TIME")
       ->needs(group);
 }

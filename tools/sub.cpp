@@ -163,7 +163,8 @@ void add_sub(CLI::App& app, Action& action) {
                  "With --group: acknowledge once a message is written, not before; a crash may print it twice")
       ->needs(group);
   command
-      ->add_option("--prefetch", options->group.prefetch, "Take so many jobs ahead, which others then do not get (1)")
+      ->add_option("--prefetch", options->group.prefetch,
+                   "With --group: take so many jobs at a time, which others then do not get (1)")
       ->type_name("N")
       ->check(at_least_one())
       ->needs(group);

@@ -63,16 +63,16 @@ struct SubscriptionInfo {
   LatencyHistogram latency = {};  // since it was created
   // Of a group, whose `cursor` is where publishers stop, and `received` what was acknowledged.
   bool group = false;
+  DeadLetterFull dead_letter_full = DeadLetterFull::keep;
+  std::uint32_t max_attempts = 0;  // 0: no end
+  std::chrono::nanoseconds retry_delay{};
+  std::string dead_letter = {};                      // the topic; empty: none
   std::vector<std::string> members = {};             // the live ones: "name (pid 12)", "slot 3 (pid 13, stopped)"
   std::uint64_t held = 0;                            // jobs in a member's hands, also a dead one's
   std::uint64_t returned = 0;                        // jobs that came back and wait for their next attempt
   std::uint64_t redelivered = 0;                     // times that a job was handed out again
   std::uint64_t dead_lettered = 0;                   // jobs
   std::optional<std::uint64_t> oldest_held_ns = {};  // since when the oldest job is held (CLOCK_MONOTONIC)
-  std::uint32_t max_attempts = 0;                    // 0: no end
-  std::chrono::nanoseconds retry_delay{};
-  std::string dead_letter = {};  // the topic; empty: none
-  DeadLetterFull dead_letter_full = DeadLetterFull::keep;
 };
 
 struct TopicInfo {
