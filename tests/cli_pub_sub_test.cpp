@@ -508,6 +508,7 @@ class StalledMemberTest : public PubSubTest {
   Pipe full_;
 };
 
+// Row 4.
 TEST_F(StalledMemberTest, AJobWhoseMembersAreKilledEndsAsADeadLetter) {
   ASSERT_EQ(tool({"pub", "t"}, "poison\ngood\n").status, 0);
   for (const std::uint64_t attempt : {1U, 2U}) {

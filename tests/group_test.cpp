@@ -180,6 +180,7 @@ TEST_F(GroupTest, TheRetryDelayDoubles) {
   }
 }
 
+// Row 4.
 TEST_F(GroupTest, AJobOfAKilledMemberGoesToAnother) {
   auto member = bus().group_member("t", options());
   publish({"1", "2"});

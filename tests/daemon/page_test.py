@@ -1,8 +1,10 @@
 """The page of ringwayd in a real browser: headless Chromium. Its screenshots are kept in build/<preset>/page/."""
 import base64
 import os
+import re
 import shutil
 import signal
+import subprocess
 from pathlib import Path
 
 import support
@@ -86,6 +88,7 @@ def populate(scene):
     scene.ringway("create", "jobs.dead", "--capacity", "64KiB")
     scene.subscriber("quotes/eu", "pricing")
     scene.subscriber("quotes/eu", "recorder", "--lossy")
+    scene.start(support.bin_directory / "ringway", "sub", "quotes/eu", "--group", "risk", stdout=subprocess.DEVNULL)
     scene.subscriber("jobs", "resizers")
     scene.publisher("quotes/eu", "feed-ffm", 120)
     scene.publisher("quotes/eu", "feed-par", 70)
@@ -155,6 +158,8 @@ def ShowsWhatHappensOnABus():
 
             page.driver.find_element(By.CSS_SELECTOR, "#topics a[href*='quotes']").click()
             page.wait_for("#subscriptions tbody", "recorder")
+            group = re.compile(r"risk\s*group, [0-9]+ held\s*1 member.*?[0-9.]+ [nµum]?s, [0-9.]+ [nµum]?s", re.S)
+            wait_for(lambda: group.search(page.text("#subscriptions tbody")), "the latency of a group")
             screenshots(page, "quotes")
 
             # The monitor goes away, and the page says so.
