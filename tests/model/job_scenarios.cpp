@@ -206,14 +206,24 @@ struct Return : rl::test_suite<Return, 3>, Jobs {
   bool twice = false;
 };
 
-// Two members park, without backstops, while a publisher commits; each takes what it can.
-struct Park : rl::test_suite<Park, 3>, Jobs {
-  static constexpr unsigned kMessages = 3;
-  void before() { machine.start(); }
+// Two members park, without backstops, while a publisher commits; each takes what it can. kBusy: member 1 has a job in hand for
+// as long as it takes, and has woken another for the next one, or found none.
+template <bool kBusy, unsigned kMessages>
+struct Park : rl::test_suite<Park<kBusy, kMessages>, 3>, Jobs {
+  void before() {
+    topic.bias.set(kBusy ? detail::kArmed | detail::kReady : 0);
+    topic.parked[0].set(kBusy ? 1 : 0);
+    machine.start();
+  }
   void thread(unsigned index) {
     if (index == 0) {
       publish_all(0, kMessages, 1);
       finished[0] = true;
+      return;
+    }
+    if (kBusy && index == 1) {
+      detail::wake_member(memory, kRow);
+      finished[1] = true;
       return;
     }
     Member& member = members[index];
@@ -255,6 +265,7 @@ struct Park : rl::test_suite<Park, 3>, Jobs {
 Outcome run_jobs(const Settings& settings) { return search<Work>(settings); }
 Outcome run_jobs_die(const Settings& settings) { return search<Die>(settings); }
 Outcome run_jobs_return(const Settings& settings) { return search<Return>(settings); }
-Outcome run_jobs_park(const Settings& settings) { return search<Park>(settings); }
+Outcome run_jobs_park(const Settings& settings) { return search<Park<false, 3>>(settings); }
+Outcome run_jobs_busy(const Settings& settings) { return search<Park<true, 2>>(settings); }
 
 }  // namespace model

@@ -69,6 +69,7 @@ Outcome run_jobs(const Settings&);
 Outcome run_jobs_die(const Settings&);
 Outcome run_jobs_return(const Settings&);
 Outcome run_jobs_park(const Settings&);
+Outcome run_jobs_busy(const Settings&);
 
 std::ostream& nowhere();
 std::ostream& report();

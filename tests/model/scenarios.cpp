@@ -59,6 +59,8 @@ constexpr Scenario kAll[] = {
     {"jobs-return", "a member gives back, another takes that; the slot of a dead one is owned anew",
      "3 threads, 4 frames of 2 lines in a ring of 8", run_jobs_return, 20'000},
     {"jobs-park", "a publisher commits while 2 members park", "3 threads, 3 frames of 1 line", run_jobs_park, 20'000},
+    {"jobs-busy", "the same while one of them works, and wakes the other", "3 threads, 2 frames of 1 line",
+     run_jobs_busy, 200'000},
 };
 
 }  // namespace

@@ -223,13 +223,9 @@ void disarm(const Memory& memory) noexcept {
   memory.bias().compare_exchange_strong(word, disarmed, std::memory_order_relaxed, std::memory_order_relaxed);
 }
 
-// Wakes one parked member of the group in that row; true: one was woken. acq_rel B11: as B4. When it was the last, the row's
-// bit goes; a member that lies down sets its own bit first, so that of the two one sees the other: fence B12, and the
-// member's announce (B3). Death on the way: the others look at their backstops.
+// Rings one parked member of the group; true: one was rung. `more`: others sleep yet. acq_rel B11: as B4.
 template <class Memory>
-bool wake_member(const Memory& memory, std::uint32_t row) noexcept {
-  const std::uint32_t group = memory.subscription(row).group.load(std::memory_order_relaxed);  // written before any bit
-  if (group >= memory.max_groups) return false;
+bool ring_member(const Memory& memory, std::uint32_t group, bool& more) noexcept {
   auto* bits = memory.member_bits(group);
   const std::uint64_t turn =
       memory.group(group).next.load(std::memory_order_relaxed) / kLine % 64;  // not always the same
@@ -237,7 +233,10 @@ bool wake_member(const Memory& memory, std::uint32_t row) noexcept {
   for (std::uint32_t word = 0; word * 64 < memory.max_members; ++word) {
     std::uint64_t parked = bits[word].load(std::memory_order_relaxed);  // B11 decides
     while (parked != 0) {
-      if (rung) return true;  // others sleep yet
+      if (rung) {
+        more = true;
+        return true;
+      }
       const std::uint64_t later = parked & ~0ULL << turn;
       const int at = std::countr_zero(later != 0 ? later : parked);
       parked &= ~(1ULL << at);
@@ -247,16 +246,29 @@ bool wake_member(const Memory& memory, std::uint32_t row) noexcept {
       rung = true;
     }
   }
-  const std::uint64_t own = 1ULL << (row % 64);
-  if ((memory.parked[row / 64].load(std::memory_order_relaxed) & own) == 0) return rung;  // gone already
-  memory.parked[row / 64].fetch_and(~own, std::memory_order_relaxed);                     // B12 orders it
-  // B12: between the row's bit and the look at the members'.
-  Memory::full_fence();
-  if (any_member_parked(memory, group)) {  // none is missed
-    memory.parked[row / 64].fetch_or(own, std::memory_order_relaxed);
-    arm(memory);  // it may have been disarmed meanwhile
-  }
   return rung;
+}
+
+// Wakes one parked member of the group in that row; true: one was woken. When it was the last, the row's bit goes. A member that
+// lies down sets its own bit before the row's: either it does so after that went, or whoever takes that away (B12) sees the
+// member's own, and puts it back. Death on the way: the others look at their backstops.
+template <class Memory>
+bool wake_member(const Memory& memory, std::uint32_t row) noexcept {
+  const std::uint32_t group = memory.subscription(row).group.load(std::memory_order_relaxed);  // written before any bit
+  if (group >= memory.max_groups) return false;
+  bool more = false;
+  const bool rung = ring_member(memory, group, more);
+  auto& rows = memory.parked[row / 64];
+  const std::uint64_t own = 1ULL << (row % 64);
+  if (more || (rows.load(std::memory_order_relaxed) & own) == 0) return rung;  // or gone already
+  rows.fetch_and(~own, std::memory_order_acquire);                             // B12: pairs with B13
+  if (!any_member_parked(memory, group)) return rung;
+  rows.fetch_or(own, std::memory_order_relaxed);  // B14 orders it
+  arm(memory);                                    // it may have been disarmed meanwhile
+  // B14: between the row's bit and the look at the ring; pairs with W10: a commit while the bit was gone has woken nobody.
+  Memory::full_fence();
+  const std::uint64_t next = memory.group(group).next.load(std::memory_order_relaxed);  // who moves it looks himself
+  return (tagged(memory, frame_start(next)) && ring_member(memory, group, more)) || rung;
 }
 
 // Wakes every parked subscriber, and one member of each group that sleeps. acq_rel B4: whoever clears a bit, and only it,
