@@ -155,6 +155,17 @@ TEST(PackedRingTest, AReaderGoesOnInTheMiddleAndBack) {
   }
 }
 
+// Rows 55 and 56; found by a fuzzer: the position that stands for "no frame is open" comes out of a word of the segment.
+TEST(PackedRingTest, APositionThatMeansNoneOpensNoFrame) {
+  constexpr std::uint64_t kNone = ~0ULL;
+  const RingTopic topic;
+  topic.memory().oldest().store(kNone);  // else the copy would only see a gap
+  CopyBuffer buffer(topic.memory());
+  Found found;
+  EXPECT_EQ(topic.reader(kNone).look(found), Look::nothing);
+  EXPECT_EQ(topic.reader(kNone).copy(found, buffer.get()), Look::nothing);
+}
+
 // Rows 55 and 56: what a packed frame's header claims is checked before it is used.
 TEST(PackedRingTest, AHeaderThatCannotBeTrueIsCorrupt) {
   const RingTopic topic;

@@ -372,7 +372,7 @@ class RingReader {
   [[nodiscard]] std::uint64_t last_extent() const noexcept { return next_ - last_; }
   void go_on_at(std::uint64_t position) noexcept {
     next_ = position;
-    packed_.next = kNowhere;
+    packed_.next = position == kNowhere ? 0 : kNowhere;  // a faulty word may say just that
   }
 
   // A message, not an aborted frame, is next.
