@@ -4,6 +4,7 @@
 // Crash: the kernel drops the life lock; the slot is then free to be taken, once its record is settled.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -67,17 +68,23 @@ class PublisherAttachment : public Attachment {
   std::int64_t waited_ns = 0;            // when it last waited
 };
 
+// Room for a checked copy of a frame's payload.
+struct AlignedDelete {
+  void operator()(std::byte* bytes) const { ::operator delete(bytes, std::align_val_t(kLine)); }
+};
+using AlignedBytes = std::unique_ptr<std::byte, AlignedDelete>;
+inline AlignedBytes aligned_bytes(std::uint64_t bytes) {  // copies are made in whole words, and whole lines are cheap
+  return AlignedBytes(static_cast<std::byte*>(::operator new(bytes + kLine, std::align_val_t(kLine))));
+}
+
 class ReaderAttachment : public Attachment {
  public:
   using Attachment::Attachment;
-  struct Aligned {
-    void operator()(std::byte* bytes) const { ::operator delete(bytes, std::align_val_t(64)); }
-  };
-  std::unique_ptr<std::byte, Aligned> buffer;  // for checked copies
-  std::vector<std::uint64_t> expected;         // per publisher slot: the next sequence, or kUnknown
-  std::uint64_t lost_away = 0;                 // while nobody was attached; told with the next message
-  bool gap = false;                            // overtaken since the counters were last compared
-  std::uint64_t stuck_at = 0;                  // the frame that tries in a row found without a tag
+  AlignedBytes buffer;
+  std::vector<std::uint64_t> expected;  // per publisher slot: the next sequence, or kUnknown
+  std::uint64_t lost_away = 0;          // while nobody was attached; told with the next message
+  bool gap = false;                     // overtaken since the counters were last compared
+  std::uint64_t stuck_at = 0;           // the frame that tries in a row found without a tag
   std::uint32_t stuck = 0;
   std::int64_t nap_ns = 50'000;  // of an observer; doubles up to 10 ms
 };
@@ -91,11 +98,10 @@ class MemberAttachment : public Attachment {
   bool waits_for_dead_letters = false;
   std::string dead_letter;                      // empty: none
   std::unique_ptr<PublisherCore> dead_letters;  // opened by the first
-  std::uint32_t returns_seen = 0;               // at the last look at all entries
   std::uint64_t probe_at = 0;                   // ns: then the owners of jobs are looked at again
   std::uint64_t due = 0;                        // ns: then a job that came back is due
+  std::map<std::uint32_t, AlignedBytes> copies;   // by entry, of jobs in hand: see jobs.hpp
   bool full = false;                            // the last take found no free entry
-  bool woken = false;                           // by somebody, and nothing taken since
   std::uint64_t stuck_at = 0;                   // as of a reader
   std::uint32_t stuck = 0;
 };

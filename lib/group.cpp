@@ -256,7 +256,7 @@ std::unique_ptr<MemberCore> attach_member(const std::shared_ptr<BusState>& bus, 
         core->attachment = std::make_unique<MemberAttachment>(
             bus, topic, std::make_unique<Segment>(files, Role::subscribe, topic), Wait::spin_then_park);
         core->attachment->group = options.group;
-        core->attachment->timed = files.geometry.spec.latency;
+        core->timed = files.geometry.spec.latency;
         return *core->attachment->segment;
       },
       [&](const Segment& segment, std::uint32_t row, bool) {
@@ -293,6 +293,7 @@ void close(MemberCore* core) noexcept {
   const std::unique_ptr<MemberCore> owned(core);
   if (core->forked()) return;  // the slot is the parent's
   MemberAttachment& attachment = *core->attachment;
+  core->ring.let_go();
   core->slot().owned.store(0, std::memory_order_release);  // nothing is in its hands; pairs with the next attach
   attachment.life.end();
   mark_left(*attachment.segment, attachment.publishers, attachment.subscribers);

@@ -76,7 +76,8 @@ void inspect_group(const SegmentMemory& memory, std::uint32_t group, std::uint64
   info.retry_delay = std::chrono::nanoseconds(static_cast<std::int64_t>(header.retry_delay_ns.load(kRelaxed)));
   info.dead_letter = read_name(header.dead_letter);
   info.dead_letter_full = header.dead_letter_full.load(kRelaxed) != 0 ? DeadLetterFull::wait : DeadLetterFull::keep;
-  info.cursor = lowest_in_hand(memory, group, info.cursor);  // where the gate can move to
+  const std::uint64_t lowest = lowest_in_hand(memory, group);  // where the gate can move to
+  if (before(info.cursor, lowest)) info.cursor = lowest;
   info.lag_bytes = lag(info.cursor, tail);
   info.sleeping = false;
   bool all_stopped = true;

@@ -43,6 +43,22 @@ void return_job(MemberCore& core, const Taken& job, std::uint64_t not_before) no
   wake_another(core);
 }
 
+// Makes the payload of a job that another may have had a copy, for as long as it is in hand. False: there is no memory now.
+bool copy_payload(MemberCore& core, Taken& job) noexcept {
+  const SegmentMemory& memory = core.ring.memory();
+  const std::byte* const start = memory.bytes_at(frame_start(job.found.position)) + memory.payload_offset;
+  const std::uint64_t bytes = payload_bytes(memory, job.found.size, job.found.origin);
+  try {
+    AlignedBytes& copy = core.attachment->copies[job.entry];
+    copy = aligned_bytes(bytes);
+    SegmentMemory::racy_copy(copy.get(), start, bytes);
+    job.found.payload = copy.get() + (job.found.payload - start);
+    return true;
+  } catch (...) {
+    return false;
+  }
+}
+
 std::uint64_t now_ns() noexcept { return static_cast<std::uint64_t>(monotonic_ns()); }
 
 // Writes the job and where it comes from into the topic for dead letters.
@@ -129,15 +145,16 @@ bool take_returned(MemberCore& core, Taken& job, std::uint64_t now, Waiting& wai
   };
   for (std::uint32_t buried = 0; buried <= memory.max_in_flight; ++buried) {
     std::uint64_t due = kNever;
-    const Took took = core.ring.take_over(job, now, due, is_dead);
+    const Took took = core.ring.take_over(job, now, due, is_dead, [&core](Taken& it) { return copy_payload(core, it); });
     if (took == Took::corrupt) {
       code = corrupt_word(core.cause, "control file: the position of a job", job.found.position, core.ring.next());
       return true;
     }
     if (took == Took::nothing) {
-      attachment.returns_seen = returns;
+      core.returns_seen = returns;
       if (probes) attachment.probe_at = now + kBackstop;
       attachment.due = due;
+      core.look_at = std::min(due, attachment.probe_at);
       return false;
     }
     if (attachment.max_attempts == 0 || unpack_word(job.word).attempt < attachment.max_attempts) {
@@ -148,6 +165,7 @@ bool take_returned(MemberCore& core, Taken& job, std::uint64_t now, Waiting& wai
       return true;
     }
     code = bury(core, job, waiting);
+    if (was_copied(job)) forget_copy(core, job);
     if (code != Code::ok) return true;
   }
   return false;
@@ -157,14 +175,7 @@ bool take_returned(MemberCore& core, Taken& job, std::uint64_t now, Waiting& wai
 Code take_once(MemberCore& core, Taken& job, std::uint64_t now, Waiting& waiting) noexcept {
   MemberAttachment& attachment = *core.attachment;
   const SegmentMemory& memory = core.ring.memory();
-  if (core.waiting_begin != core.waiting_end) {
-    job = core.waiting[core.waiting_begin++];
-    core.ring.hand_out(job, now);
-    return Code::ok;
-  }
-  auto& header = memory.group(core.ring.group());
-  if (header.returns.load(std::memory_order_relaxed) != attachment.returns_seen || now >= attachment.probe_at ||
-      now >= attachment.due) [[unlikely]] {  // relaxed: loaded again there
+  if (core.ring.returns() != core.returns_seen || now >= core.look_at) [[unlikely]] {
     Code code = Code::ok;
     if (take_returned(core, job, now, waiting, code)) return code;
   }
@@ -180,14 +191,14 @@ Code take_once(MemberCore& core, Taken& job, std::uint64_t now, Waiting& waiting
         core.waiting_begin = 1;
         core.waiting_end = got;
       }
-      if (any_member_parked(memory, core.ring.group()) && core.ring.something()) [[unlikely]]
-        wake_member(memory, core.ring.row());
+      if (any_member_parked(memory, core.ring.group())) [[unlikely]]
+        share(core);
       return Code::ok;
     case Took::corrupt:
       return corrupt_word(core.cause, "data file: size, extent and kind of a frame", jobs[0].found.size,
                           memory.max_extent);
     case Took::table_full:
-      header.full.store(1, std::memory_order_relaxed);  // a hint; the backstop stands behind it
+      memory.group(core.ring.group()).full.store(1, std::memory_order_relaxed);  // a hint; the backstop stands behind it
       core.cause = {};
       core.cause.about = Cause::About::in_flight;
       core.cause.value = memory.max_in_flight;
@@ -200,7 +211,7 @@ Code take_once(MemberCore& core, Taken& job, std::uint64_t now, Waiting& waiting
 bool something(const MemberCore& core) noexcept {
   const MemberAttachment& attachment = *core.attachment;
   const auto& header = core.ring.memory().group(core.ring.group());
-  return header.returns.load(std::memory_order_acquire) != attachment.returns_seen ||  // pairs with T11
+  return header.returns.load(std::memory_order_acquire) != core.returns_seen ||  // pairs with T11
          (attachment.full ? core.ring.any_free() : core.ring.something()) || core.evicted();
 }
 
@@ -226,12 +237,12 @@ Code count_stuck(MemberCore& core) noexcept {
 }
 
 void sleep_for_job(MemberCore& core, std::int64_t until) noexcept {
-  MemberAttachment& attachment = *core.attachment;
   const SegmentMemory& memory = core.ring.memory();
+  core.ring.let_go();
   const Bed bed = member_bed(memory, core.ring.group(), core.ring.slot());
   const std::uint32_t seen = announce_member(memory, core.ring.row(), core.ring.group(), core.ring.slot());
   const bool woken = something(core) || futex_wait(*bed.doorbell, seen, until);
-  if ((bed.word->fetch_and(~bed.bit, std::memory_order_relaxed) & bed.bit) == 0) attachment.woken = true;  // own bit
+  if ((bed.word->fetch_and(~bed.bit, std::memory_order_relaxed) & bed.bit) == 0) core.woken = true;  // own bit
   if (woken || !something(core)) return;
   auto& backstops = core.slot().backstops;  // own word, display only
   backstops.store(backstops.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
@@ -266,28 +277,31 @@ Code wait_for_job(MemberCore& core, std::int64_t deadline, bool first) noexcept 
   return Code::ok;
 }
 
-// Counts a job that goes to a user for the first time. relaxed: for display; an addition, since all members count here.
-void record_latency(const MemberCore& core, const Taken& job) noexcept {
-  if (unpack_word(job.word).attempt != 1) return;
-  latency_count(core.ring.memory(), core.ring.row(), job.found.stamp).fetch_add(1, std::memory_order_relaxed);
-}
-
 Code refuse(MemberCore& core, Code code) noexcept {
   core.cause = {};
   return core.code = code;
 }
 
 Code end(MemberCore& core, Code code) noexcept {
-  MemberAttachment& attachment = *core.attachment;
   core.code = code;
   // Whoever woke this one counts on it.
-  if (std::exchange(attachment.woken, false) && code != Code::ok && something(core)) wake_another(core);
+  if (std::exchange(core.woken, false) && code != Code::ok && something(core)) wake_another(core);
   return code;
 }
 
 }  // namespace
 
-Code take(MemberCore& core, std::int64_t timeout, Taken& job) noexcept {
+// relaxed: for display; an addition, since all members count here.
+void record_latency(const MemberCore& core, const Taken& job) noexcept {
+  if (unpack_word(job.word).attempt != 1) return;
+  latency_count(core.ring.memory(), core.ring.row(), job.found.stamp).fetch_add(1, std::memory_order_relaxed);
+}
+
+void share(const MemberCore& core) noexcept {
+  if (core.ring.something()) wake_member(core.ring.memory(), core.ring.row());
+}
+
+Code take_slowly(MemberCore& core, std::int64_t timeout, Taken& job) noexcept {
   if (core.forked()) return refuse(core, Code::forked);
   if (timeout != 0 && core.interrupted->load(std::memory_order_relaxed))
     return refuse(core, Code::interrupted);                // a flag
@@ -299,7 +313,7 @@ Code take(MemberCore& core, std::int64_t timeout, Taken& job) noexcept {
     Code code = take_once(core, job, now, waiting);
     if (code == Code::ok) {
       ++core.in_hand;
-      if (core.attachment->timed) [[unlikely]]
+      if (core.timed) [[unlikely]]
         record_latency(core, job);
     }
     if (code != Code::would_block) return end(core, code);
@@ -316,6 +330,8 @@ Code take(MemberCore& core, std::int64_t timeout, Taken& job) noexcept {
   }
 }
 
+void forget_copy(MemberCore& core, const Taken& job) noexcept { core.attachment->copies.erase(job.entry); }
+
 void after_ack(MemberCore& core) noexcept {
   const SegmentMemory& memory = core.ring.memory();
   core.gate = move_gate(memory, core.ring.row(), core.ring.group());
@@ -323,6 +339,7 @@ void after_ack(MemberCore& core) noexcept {
   auto& full = memory.group(core.ring.group()).full;
   if (full.load(std::memory_order_relaxed) == 0) return;
   full.store(0, std::memory_order_relaxed);  // a hint; the backstop stands behind it
+  core.ring.let_go();
   wake_another(core);
 }
 

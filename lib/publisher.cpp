@@ -36,7 +36,7 @@ void blame_group(const SegmentMemory& memory, const SubscriptionSlot& row, std::
   for (std::uint32_t index = 0; index < used; ++index) {
     const InFlightEntry& entry = memory.entry(group, index);
     const JobWord word = unpack_word(entry.word.load(std::memory_order_relaxed));
-    if (word.state != EntryState::held || entry.position.load(std::memory_order_relaxed) != gate + 1) continue;
+    if (word.state != EntryState::held || entry.position.load(std::memory_order_relaxed) != gate) continue;
     if (word.owner >= memory.max_members) return;
     cause.owned = true;
     cause.pid = static_cast<std::int32_t>(memory.member(group, word.owner).pid.load(std::memory_order_relaxed));

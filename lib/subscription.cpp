@@ -199,8 +199,7 @@ std::uint64_t check_cursor(const Segment& segment, std::uint32_t slot, const std
 
 void prepare_copies(ReaderCore& core) {
   const SegmentMemory& memory = core.ring.memory();
-  core.attachment->buffer.reset(
-      static_cast<std::byte*>(::operator new(memory.max_extent + kLine, std::align_val_t(kLine))));
+  core.attachment->buffer = aligned_bytes(memory.max_extent);
   core.attachment->expected.assign(memory.max_publishers, kUnknown);
 }
 

@@ -37,12 +37,16 @@ struct MemberCore {
   const std::atomic<std::uint32_t>* process = nullptr;  // 0 in a forked child
   const std::atomic<bool>* interrupted = nullptr;       // Bus::interrupt()
   Code code = Code::ok;                                 // why the last call gave nothing
+  bool woken = false;                                   // by somebody, and nothing taken since
+  bool timed = false;                                   // jobs are counted in the group's row by their latency
   std::uint32_t references = 0;                         // the handle and its jobs; one thread
   std::uint32_t prefetch = 1;
   std::uint32_t in_hand = 0;        // jobs that the user has
   std::uint32_t waiting_begin = 0;  // jobs taken ahead
   std::uint32_t waiting_end = 0;
-  std::uint64_t gate = 0;  // as last seen
+  std::uint32_t returns_seen = 0;  // at the last look at all entries
+  std::uint64_t look_at = 0;       // ns: then a job that came back is due, or others' owners are looked at again
+  std::uint64_t gate = 0;          // as last seen
   std::unique_ptr<Taken[]> waiting;
   Cause cause;
   std::unique_ptr<MemberAttachment> attachment;
@@ -63,14 +67,43 @@ struct MemberCore {
 };
 
 // The next job, waiting up to `timeout` ns. If not ok, core.code and core.cause say why.
-RINGWAY_EXPORT Code take(MemberCore& core, std::int64_t timeout, Taken& job) noexcept;
+RINGWAY_EXPORT Code take_slowly(MemberCore& core, std::int64_t timeout, Taken& job) noexcept;
+// Counts the job in the group's histogram, if somebody has it for the first time.
+RINGWAY_EXPORT void record_latency(const MemberCore& core, const Taken& job) noexcept;
+// Another member sleeps, perhaps for the job behind the one taken.
+RINGWAY_EXPORT void share(const MemberCore& core) noexcept;
 // After an acknowledgment: moves the gate, wakes who waits for that.
 RINGWAY_EXPORT void after_ack(MemberCore& core) noexcept;
+// A job's payload is a copy, which goes with its answer: see jobs.hpp.
+inline bool was_copied(const Taken& job) noexcept { return unpack_word(job.word).again; }
+RINGWAY_EXPORT void forget_copy(MemberCore& core, const Taken& job) noexcept;
 // `delay` in ns; below 0: as the group has it.
 RINGWAY_EXPORT void give_back(MemberCore& core, const Taken& job, std::int64_t delay, std::string_view reason) noexcept;
 RINGWAY_EXPORT void leave(MemberCore* core) noexcept;
 RINGWAY_EXPORT void close(MemberCore* core) noexcept;
 RINGWAY_EXPORT Status refuse_length(MemberCore& core, std::uint64_t length, std::uint64_t expected) noexcept;
+
+// As take_slowly, where one job is wanted and nothing stands in the way. Death in it: see jobs.hpp.
+[[gnu::always_inline]] inline Code take(MemberCore& core, std::int64_t timeout, Taken& job) noexcept {
+  const auto wanted = core.prefetch - core.in_hand;
+  if (core.forked() || core.gone() || wanted == 0 || (timeout != 0 && core.interrupted->load(std::memory_order_relaxed)))
+    return take_slowly(core, timeout, job);
+  const auto now = static_cast<std::uint64_t>(coarse_ns());
+  if (core.waiting_begin != core.waiting_end) {
+    job = core.waiting[core.waiting_begin++];
+    core.ring.hand_out(job, now);
+  } else {
+    if (wanted != 1 || now >= core.look_at || core.ring.returns() != core.returns_seen || !core.ring.take_next(job, now))
+      return take_slowly(core, timeout, job);
+    if (any_member_parked(core.ring.memory(), core.ring.group())) [[unlikely]]
+      share(core);
+  }
+  ++core.in_hand;
+  core.woken = false;
+  if (core.timed) [[unlikely]]
+    record_latency(core, job);
+  return core.code = Code::ok;
+}
 
 inline void acknowledge(MemberCore& core, const Taken& job) noexcept {
   const SegmentMemory& memory = core.ring.memory();
@@ -165,6 +198,8 @@ class RINGWAY_EXPORT Job {
   }
   Status answered() noexcept {
     --core_->in_hand;
+    if (detail::was_copied(job_)) [[unlikely]]
+      detail::forget_copy(*core_, job_);
     code_ = Code::closed;
     job_.found = {};
     drop();
@@ -173,6 +208,7 @@ class RINGWAY_EXPORT Job {
   void answer(std::int64_t delay, std::string_view reason) noexcept {
     --core_->in_hand;
     if (!core_->evicted()) detail::give_back(*core_, job_, delay, reason);
+    if (detail::was_copied(job_)) detail::forget_copy(*core_, job_);
   }
   void drop() noexcept {
     detail::MemberCore* core = std::exchange(core_, nullptr);

@@ -40,13 +40,15 @@ bool is_group(const Image& image, std::uint32_t row) {
 std::vector<Due> due_jobs(const Image& image, std::uint32_t row) {
   const std::uint32_t group = image.subscription(row).group.load();
   const std::uint64_t next = image.group(group).next.load();
+  const std::uint64_t gate = image.subscription(row).cursor.load();
   std::vector<Due> due;
   const std::vector<Frame> frames = image.frames();
   for (std::uint32_t index = 0; index < image.limits().max_in_flight; ++index) {
     const JobWord word = unpack_word(image.entry(group, index).word.load());
-    const std::uint64_t position = image.entry(group, index).position.load() - 1;
+    const std::uint64_t position = image.entry(group, index).position.load();
     const bool trying = word.state == EntryState::trying;
-    if (word.state == EntryState::free || position + 1 == 0 || (trying && !below(position, next))) continue;
+    if (!has_job(word.state) || (trying && !below(position, next))) continue;
+    if ((trying || word.again) && below(position, gate)) continue;  // lost to another, who has done it
     const auto frame =
         std::find_if(frames.begin(), frames.end(), [&](const Frame& one) { return one.position == position; });
     if (frame == frames.end() || !frame->message || !frame->id.whole)
@@ -158,9 +160,11 @@ void Crew::finish() {
     members.push_back(bus_.group_member("t", {.group = name_}));
   const Image after = read_image(bus_.directory());
   for (std::uint32_t index = 0; index < found_.limits().max_in_flight; ++index) {
-    const InFlightEntry& entry = after.entry(after.subscription(row_).group.load(), index);
-    if (state_of(entry.word.load()) != EntryState::free || entry.position.load() != 0)
-      throw Bad("entry " + std::to_string(index) + " is not free");
+    const std::uint32_t group = after.subscription(row_).group.load();
+    const JobWord word = unpack_word(after.entry(group, index).word.load());
+    const bool kept = word.state == EntryState::kept && word.owner < after.limits().max_members &&  // by one of these
+                      (after.member(group, word.owner).incarnation.load() & kIncarnationMask) == word.incarnation;
+    if (word.state != EntryState::free && !kept) throw Bad("entry " + std::to_string(index) + " is not free");
   }
   due_.clear();
 }

@@ -184,27 +184,28 @@ MUTANTS = [
     ("the-dead-keep-their-slots", "attach-publisher", "lib/attachment.cpp", [(
         "owned && attachment.publishers.probe(kSlotBytes + slot) != Prober::Answer::dead;", "owned;")]),
     # Groups.
-    ("trying-without-a-position-is-a-job", "take", JOBS, [(
-        "    if (position == 0 || (word.state", "    if ((word.state")]),
+    ("what-is-kept-is-a-job", "take-next", JOBS, [("    if (word.state == EntryState::kept) return false;\n", "")]),
     ("what-never-won-is-a-job", "take", JOBS, [(
-        "(word.state == EntryState::trying && !before(position - 1, next))", "false")]),
-    ("what-may-have-won-is-dropped", "take", JOBS, [(
-        "(word.state == EntryState::trying && !before(position - 1, next))", "word.state == EntryState::trying")]),
-    ("what-may-have-won-is-not-marked", "take", JOBS, [(
-        "    word.again = word.again || word.state == EntryState::trying;\n", "")]),
-    ("next-before-the-positions", "take-two", JOBS, [(
-        "memory_.entry(group_, jobs[i].entry).position.store(jobs[i].found.position + 1, std::memory_order_release);",
-        "if (i == 0) memory_.entry(group_, jobs[i].entry).position.store(jobs[i].found.position + 1, std::memory_order_release);"),
-        ("    got = own;\n",
-         "    for (std::uint32_t i = 1; i < own; ++i)\n"
-         "      memory_.entry(group_, jobs[i].entry).position.store(jobs[i].found.position + 1, std::memory_order_release);\n"
-         "    got = own;\n")]),
+        "      if (!before(entry.position.load(std::memory_order_relaxed), next)) return false;  // 'dead' comes after it\n",
+        "      if (next == 1) return false;\n")]),
+    ("what-may-have-won-is-dropped", "take", JOBS, [("      word.again = true;\n", "      return false;\n")]),
+    ("what-may-have-won-is-not-marked", "take", JOBS, [("      word.again = true;\n", "")]),
+    ("what-was-lost-comes-again", "take-torn", JOBS, [(
+        "      if (before(job.found.position, gate)) {", "      if (gate == 1) {")]),
+    ("announced-before-its-position", "take-next", JOBS, [(
+        "    entry.position.store(job.found.position, std::memory_order_release);\n", ""), (
+        "    entry.word.store(job.word, std::memory_order_release);\n  }\n\n  // Takes what is",
+        "    entry.word.store(job.word, std::memory_order_release);\n"
+        "    entry.position.store(job.found.position, std::memory_order_release);\n  }\n\n  // Takes what is")]),
+    ("taken-before-it-is-announced", "take-next", JOBS, [(
+        "    announce(job);\n    if (!move_next(from, found.next)) {\n      ack(job);\n      return false;\n    }\n",
+        "    if (!move_next(from, found.next)) {\n      ack(job);\n      return false;\n    }\n    announce(job);\n")]),
+    ("next-before-the-entries", "take-two", JOBS, [(
+        "    for (std::uint32_t i = 0; i < own; ++i) announce(jobs[i]);\n", "    announce(jobs[0]);\n"), (
+        "    hold_new(jobs[0], 1, now_ns);\n",
+        "    for (std::uint32_t i = 1; i < own; ++i) announce(jobs[i]);\n    hold_new(jobs[0], 1, now_ns);\n")]),
     ("handed-out-uncounted", "hand-out", JOBS, [(
         "    word.attempt = std::min(word.attempt + 1, kMaxAttempts);", "")]),
-    ("ack-keeps-the-position", "take-next", JOBS, [(
-        "    entry.position.store(0, std::memory_order_release);", "")]),
-    ("done-jobs-come-again", "take-torn", JOBS, [(
-        "    if (position == 0 || (word.state", "    if (position == 0) return true;\n    if ((word.state")]),
     ("held-back-publishers-leave-the-gate", "move-gate", "lib/publisher.cpp", [(
         "!before(frame_start(move_gate(memory, blocker.slot, group)), blocker.position);", "group == memory.max_groups;")]),
     ("given-back-by-way-of-free", "nack", JOBS, [(

@@ -344,14 +344,16 @@ void make_base(const std::string& directory, Base base, bool exclusive) {
     case Base::jobs_last: die_with_jobs(2).hand_out(taken[0], 1); break;
     case Base::jobs_torn: {
       die_with_jobs(2);
-      memory.entry(0, taken[0].entry).word.store(pack_word({EntryState::trying, false, false, 2, 0, 1, 1}));
-      memory.entry(0, taken[1].entry).position.store(0);
+      // The first job it has lost, and another has done it; the second it has perhaps taken.
+      for (const Taken& job : taken)
+        memory.entry(0, job.entry).word.store(pack_word({EntryState::trying, false, false, 2, 0, 1, 1}));
+      memory.subscription(kGroupRow).cursor.store(taken[1].found.position);
       memory.group(0).entries_used.store(4);
-      std::uint64_t position = 0;  // the first of the others has none yet, the next would have the job at next
+      EntryState state = EntryState::kept;  // without a job; and one that would have the job at next
       for (std::uint32_t index = 0; index < 4; ++index) {
         if (index == taken[0].entry || index == taken[1].entry) continue;
-        memory.entry(0, index).word.store(pack_word({EntryState::trying, false, false, 2, 0, 1, 1}));
-        memory.entry(0, index).position.store(std::exchange(position, memory.group(0).next.load() + 1));
+        memory.entry(0, index).position.store(memory.group(0).next.load() - (state == EntryState::kept ? 64 : 0));
+        memory.entry(0, index).word.store(pack_word({std::exchange(state, EntryState::trying), false, false, 2, 0, 1, 1}));
       }
       break;
     }

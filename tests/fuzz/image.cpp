@@ -77,12 +77,14 @@ void Kept::refresh(detail::MemberCore& core) {
   core.ring = {};
   core.code = ringway::Code::ok;
   core.in_hand = core.waiting_begin = core.waiting_end = 0;
-  core.gate = 0;
+  core.gate = core.look_at = 0;
+  core.returns_seen = 0;
+  core.woken = false;
   core.cause = {};
   detail::MemberAttachment& attachment = *core.attachment;
-  attachment.returns_seen = 0;
   attachment.probe_at = attachment.due = 0;
-  attachment.full = attachment.woken = false;
+  attachment.copies.clear();
+  attachment.full = false;
   attachment.stuck_at = 0;
   attachment.stuck = 0;
   refresh(attachment);

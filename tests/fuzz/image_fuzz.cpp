@@ -175,7 +175,7 @@ class Stage {
   static std::uint64_t job_word(Feed& feed) {
     const std::uint8_t how = feed.u8();
     const std::uint8_t owner = feed.u8();
-    return detail::pack_word({static_cast<detail::EntryState>(how % 4), (how & 4) != 0, (how & 8) != 0,
+    return detail::pack_word({static_cast<detail::EntryState>(how % 8), (how & 8) != 0, (how & 16) != 0,
                               owner % 8U == 7 ? 1000U : owner % 4U, how / 64U, owner / 64U, how / 16U});
   }
 
@@ -230,6 +230,7 @@ class Stage {
     ringway::GroupMember* const member = kept_.member(number);
     if (member == nullptr) return;
     member->core_->attachment->probe_at = 0;  // a backstop has gone by
+    member->core_->look_at = 0;
     Call call("take");
     auto job = timeout.count() == 0 ? member->try_receive() : member->receive(timeout);
     std::uint64_t sum = job.attempt() + job.sequence() + job.publisher() + (job.redelivered() ? 1 : 0);
@@ -554,16 +555,16 @@ void ringway_fuzz::write_seeds(const WriteSeed& write) {
     p.put(mode, 0).put(kOpenPublisher, 0).put(kOpenMember, 0).put(kOpenMember, 1);
     for (int i = 0; i < 6; ++i) p.put(kPublish, 0, 10 + i).put(kRun, 0, 3, 16, 3);
     for (int i = 0; i < 6; ++i) p.put(kTake, i % 2 + 48 * (i / 4)).put(kAnswer, i % 2, i);
-    for (int state = 0; state < 4; ++state) p.put(kDeadJob, state, state + 64, 2, 3, 0).put(kTake, state % 2);
+    for (int state = 0; state < 5; ++state) p.put(kDeadJob, state, state + 64, 2, 3, 0).put(kTake, state % 2);
     p.put(kChange, 0, 12, 1, 14, 1, 2).put(kTake, 0).put(kChange, 0, 11, 0, 2, 5).put(kTake, 1).put(kInspect, 0);
     p.put(kChangeLater, 4, 12, 6, 13, 7, 7).put(kTake, 48).put(kCold, 8, 1).put(kCold, 9, 0).put(kRepair, 0);
     write("members-" + std::to_string(mode), p);
   }
-  for (int state = 0; state < 4; ++state) {
+  for (int state = 0; state < 5; ++state) {
     Program p;  // what a dead member leaves, with nobody but the next one about
     p.put(0, state).put(kOpenPublisher, 0).put(kOpenMember, 0);
     for (int i = 0; i < 4; ++i) p.put(kPublish, 0, 10 + i);
-    p.put(kDeadJob, 3, state + 128, 2, 3, 0).put(kDeadJob, 4, state + 4, 2, 1, 0).put(kTake, 0).put(kAnswer, 0, 2);
+    p.put(kDeadJob, 3, state + 128, 2, 3, 0).put(kDeadJob, 4, state + 8, 2, 1, 0).put(kTake, 0).put(kAnswer, 0, 2);
     for (int i = 0; i < 8; ++i) p.put(kTake, 0).put(kAnswer, 0, i % 4).put(kPublish, 48, 200);
     write("dead-member-" + std::to_string(state), p);
   }

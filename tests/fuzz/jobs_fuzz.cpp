@@ -90,10 +90,7 @@ class Run {
     }
     check();
     if (!all_done()) fail(std::to_string(left()) + " jobs are left: " + members_[0].handle->status().text());
-    for (std::uint32_t index = 0; index < kInFlight; ++index)
-      if (detail::state_of(memory_.entry(0, index).word.load()) != detail::EntryState::free ||
-          memory_.entry(0, index).position.load() != 0)
-        fail("entry " + std::to_string(index) + " is not free");
+    if (usable_entries(0) != kInFlight) fail("an entry is not free");
     if (detail::move_gate(memory_, kRow, 0) != memory_.tail().load()) fail("the gate is not at the tail");
   }
 
@@ -140,7 +137,9 @@ class Run {
 
   // A backstop has gone by: it asks who lives.
   void look(std::uint32_t i) {
-    if (members_[i].handle) members_[i].handle->core_->attachment->probe_at = 0;
+    if (!members_[i].handle) return;
+    members_[i].handle->core_->attachment->probe_at = 0;
+    members_[i].handle->core_->look_at = 0;
   }
 
   void take(std::uint32_t i) {
@@ -152,8 +151,8 @@ class Run {
     const bool ahead = core.waiting_begin != core.waiting_end;
     const std::uint64_t probe_at = attachment.probe_at;
     const bool probes = probe_at == 0;
-    const bool looks = memory_.group(0).returns.load() != attachment.returns_seen || probes;
-    const std::uint32_t free = free_entries();
+    const bool looks = memory_.group(0).returns.load() != core.returns_seen || probes;
+    const std::uint32_t free = usable_entries(i);
     const bool full_hands = core.in_hand >= core.prefetch;
     Call call("take");
     auto job = member.handle->try_receive();
@@ -227,22 +226,32 @@ class Run {
         memory_.entry(0, index).time_ns.store(0);
   }
 
-  std::uint32_t free_entries() const {
-    std::uint32_t free = 0;
-    for (std::uint32_t index = 0; index < kInFlight; ++index)
-      free += detail::state_of(memory_.entry(0, index).word.load()) == detail::EntryState::free ? 1 : 0;
-    return free;
+  // Free, or kept by that member.
+  std::uint32_t usable_entries(std::uint32_t i) const {
+    const std::uint32_t slot = members_[i].handle->core_->ring.slot();
+    const std::uint64_t incarnation = memory_.member(0, slot).incarnation.load() & detail::kIncarnationMask;
+    std::uint32_t usable = 0;
+    for (std::uint32_t index = 0; index < kInFlight; ++index) {
+      const detail::JobWord word = detail::unpack_word(memory_.entry(0, index).word.load());
+      const bool kept =
+          word.state == detail::EntryState::kept && word.owner == slot && word.incarnation == incarnation;
+      if (kept || word.state == detail::EntryState::free) ++usable;
+    }
+    return usable;
   }
 
-  // 0, 1: it took some, and has the first in hand, perhaps again. 2: it was taking one, others were faster or not. 3: it had
-  // taken one. 4: it had no position yet. 5: it was acknowledging one.
+  // 0, 1: it took some, and has the first in hand, perhaps again. 2: it was taking one, and others were not faster. 3: it had
+  // taken one. 4: it kept an entry. 5: it has acknowledged one. 6: it was taking one, which another took and has done.
   void die(std::uint8_t stage, std::uint32_t most) {
     if (memory_.member(0, kDead).owned.load() != 0 && slot_is_taken()) return;
     memory_.member(0, kDead).owned.store(1);
     detail::RingMember<detail::SegmentMemory> ring;
     ring.attach(memory_, kRow, 0, kDead, memory_.member(0, kDead).incarnation.fetch_add(1) + 1);
-    if (stage == 4) return leave_trying(0);
-    if (stage == 2) return leave_trying(memory_.tail().load() + 1);
+    const std::uint64_t gate = memory_.subscription(kRow).cursor.load();
+    // Where nothing was ever taken: beyond whatever is published in this input.
+    if (stage == 2) return leave_entry(detail::EntryState::trying, memory_.tail().load() + (1ULL << 40));
+    if (stage == 4) return leave_entry(detail::EntryState::kept, gate);
+    if (stage == 6) return leave_entry(detail::EntryState::trying, gate - 64);
     std::array<detail::Taken, 2> taken;
     std::uint32_t got = 0;
     Call call("take");
@@ -265,20 +274,19 @@ class Run {
       first.attempt = 0;
       first.again = true;
     } else if (stage == 5) {
-      entry.position.store(0);
+      ring.ack(taken[0]);
       first.where = Where::done;
     }
   }
-  void leave_trying(std::uint64_t position) {
+  void leave_entry(detail::EntryState state, std::uint64_t position) {
     for (std::uint32_t index = 0; index < kInFlight; ++index) {
       detail::InFlightEntry& entry = memory_.entry(0, index);
       const detail::JobWord word = detail::unpack_word(entry.word.load());
       if (word.state != detail::EntryState::free) continue;
       auto& used = memory_.group(0).entries_used;
       used.store(std::max(used.load(), index + 1));
-      entry.word.store(detail::pack_word({detail::EntryState::trying, false, false, kDead, 0, 1, word.use + 1}));
-      // Where nothing was ever taken: beyond whatever is published in this input.
-      entry.position.store(position == 0 ? 0 : position + (1ULL << 40));
+      entry.word.store(detail::pack_word({state, false, false, kDead, 0, 1, word.use + 1}));
+      entry.position.store(position);
       return;
     }
   }

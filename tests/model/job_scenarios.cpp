@@ -39,21 +39,44 @@ struct Jobs : World {
     }
     finished[0] = true;
   }
+  static bool is_copy(const Taken& job) { return detail::unpack_word(job.word).again; }
   void use(const Taken& job) {
-    check_in_place(job.found);
+    if (is_copy(job))
+      check_copy(job.found, job.found.payload);
+    else
+      check_in_place(job.found);
     ++given[index(job, 2)];
   }
   void finish(Member& member, const Taken& job) {
-    check_in_place(job.found);
+    if (!is_copy(job)) check_in_place(job.found);
     ++done[index(job, 2)];
     member.ack(job);
     if (choose(2) == 0) detail::move_gate(memory, kRow, 0);
+    if (choose(4) == 0) member.let_go();
   }
+  // What `who` gets of those who died, or who gave it back.
+  Took take_over(unsigned who, Taken& job) {
+    std::uint64_t due = 0;
+    const Took took = members[who].take_over(
+        job, 1, due,
+        [this](std::uint32_t slot) {
+          return topic.members[slot].dead.load(std::memory_order_seq_cst, Where(&kOutside)) != 0;
+        },
+        [this, who](Taken& it) {
+          Memory::racy_copy(copies[who].data(), it.found.payload, it.found.length);
+          it.found.payload = copies[who].data();
+          return true;
+        });
+    check(took != Took::corrupt, "what is taken over is there");
+    return took;
+  }
+  std::array<std::array<std::byte, 2 * kLine>, 3> copies;
   // Takes up to two at a time, until `frames` are done.
   bool work(Member& member) {
     std::array<Taken, 2> jobs;
-    std::uint32_t got = 0;
-    const Took took = member.take(jobs.data(), 1 + choose(2), 0, got);
+    std::uint32_t got = 1;
+    const bool directly = choose(2) == 0 && member.take_next(jobs[0], 0);
+    const Took took = directly ? Took::job : member.take(jobs.data(), 1 + choose(2), 0, got);
     check(took != Took::corrupt, "a member sees no corruption");
     for (std::uint32_t i = 0; i < got; ++i) use(jobs[i]);
     const bool backwards = got == 2 && choose(2) == 0;
@@ -64,9 +87,9 @@ struct Jobs : World {
     check(!detail::before(topic.group.next.latest(), topic.subscriptions[kRow].cursor.latest()),
           "the gate is not beyond next");
   }
-  [[nodiscard]] bool all_free() const {
+  [[nodiscard]] bool none_in_hand() const {
     for (const Entry& entry : topic.entries)
-      if (detail::state_of(entry.word.latest()) != EntryState::free) return false;
+      if (detail::has_job(detail::state_of(entry.word.latest()))) return false;
     return true;
   }
 };
@@ -96,7 +119,7 @@ struct Work : rl::test_suite<Work, 3>, Jobs {
       check(given[i] == done[i] && given[i] <= 1, "no job is given twice");
       check(given[i] == 1 || (i == 0 && passes), "each job is given and done");
     }
-    check(all_free(), "no entry is left");
+    check(none_in_hand(), "no job is left");
     check_gate();
   }
 };
@@ -105,6 +128,7 @@ struct Work : rl::test_suite<Work, 3>, Jobs {
 struct Die : rl::test_suite<Die, 3>, Jobs {
   static constexpr unsigned kFrames = 5;
   static constexpr std::uint64_t kEnd = kFirst + kFrames * 2 * kLine;
+  Die() { topic.copied = true; }
   void before() {
     fill(0, 3, 2);
     machine.start();
@@ -119,14 +143,9 @@ struct Die : rl::test_suite<Die, 3>, Jobs {
       });
       over = true;
     } else {
-      while (topic.group.next.latest() != kEnd || !over || !all_free()) {
+      while (topic.group.next.latest() != kEnd || !over || !none_in_hand()) {
         Taken job;
-        std::uint64_t due = 0;
-        const Took took = members[2].take_over(job, 1, due, [this](std::uint32_t slot) {
-          return topic.members[slot].dead.load(std::memory_order_seq_cst, Where(&kOutside)) != 0;
-        });
-        check(took != Took::corrupt, "what is taken over is there");
-        if (took == Took::job) {
+        if (take_over(2, job) == Took::job) {
           check(dead, "only a dead one's job is taken over");
           use(job);
           finish(members[2], job);
@@ -147,20 +166,21 @@ struct Die : rl::test_suite<Die, 3>, Jobs {
   bool over = false;
 };
 
-// Member 1 gives its first job back. Slot 0 was a dead one's, with a job in hand, one that it was about to take, and an entry
-// without a job; it gets a new owner meanwhile.
+// Member 1 gives its first job back. Slot 0 was a dead one's, with a job in hand, and an entry that it kept, or one more job
+// that it was about to take; it gets a new owner meanwhile.
 struct Return : rl::test_suite<Return, 3>, Jobs {
   static constexpr unsigned kFrames = 4;
   static constexpr std::uint64_t kEnd = kFirst + kFrames * 2 * kLine;
+  Return() { topic.copied = true; }
   void before() {
     fill(0, 3, 2);
     Taken job;
     std::uint32_t got = 0;
     check(members[0].take(&job, 1, 0, got) == Took::job, "what was filled in is there");
-    detail::JobWord word{EntryState::trying, false, false, 0, 0, 1, 1};
-    topic.entries[1].word.set(detail::pack_word(word));
     twice = choose(2) == 0;
-    if (twice) topic.entries[1].position.set(job.found.next + 1);
+    const auto state = twice ? EntryState::trying : EntryState::kept;
+    topic.entries[1].word.set(detail::pack_word({state, false, false, 0, 0, 1, 1}));
+    topic.entries[1].position.set(twice ? job.found.next : kFirst);
     topic.group.entries_used.set(2);
     topic.members[0].dead.set(1);
     machine.start();
@@ -175,13 +195,9 @@ struct Return : rl::test_suite<Return, 3>, Jobs {
       publish_through_gate(kFrames - 3);
     } else {
       bool gave = index == 2;
-      while (topic.group.next.latest() != kEnd || !all_free()) {
+      while (topic.group.next.latest() != kEnd || !none_in_hand()) {
         Taken job;
-        std::uint64_t due = 0;
-        Took took = members[index].take_over(job, 1, due, [this](std::uint32_t slot) {
-          return topic.members[slot].dead.load(std::memory_order_seq_cst, Where(&kOutside)) != 0;
-        });
-        check(took != Took::corrupt, "what is taken over is there");
+        Took took = take_over(index, job);
         std::uint32_t got = 0;
         if (took == Took::nothing) took = members[index].take(&job, 1, 0, got);
         if (took != Took::job) {

@@ -97,7 +97,8 @@ struct Topic {
   Word<std::uint64_t> bias;
   std::array<Word<std::uint64_t>, 1> parked;
   std::array<Word<std::uint64_t>, 1> waiting;
-  bool plain = true;  // nobody is overtaken
+  bool plain = true;    // those who read in place are not overtaken
+  bool copied = false;  // others are, or may be
 };
 
 struct Memory {

@@ -86,9 +86,8 @@ void World::write_and_commit(unsigned slot) {
   const unsigned lines = lines_[slot];
   for (unsigned line = 0; line < lines; ++line) {
     Line& here = memory.line(position + line * kLine);
-    if (topic.plain)
-      here.bytes.write(word_of(position, line));
-    else
+    if (topic.plain) here.bytes.write(word_of(position, line));
+    if (topic.copied)
       (line == 0 ? here.payload : here.frame.tag).store(word_of(position, line), std::memory_order_relaxed);
   }
   const bool parked = packed(slot, lines) ? writer.commit_packed(2, 8, 0)

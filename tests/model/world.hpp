@@ -31,7 +31,10 @@ class World {
   // Before the threads start.
   void fill(unsigned slot, unsigned frames, unsigned lines);  // by that publisher
   void subscribe(std::uint32_t slot, std::uint64_t cursor, detail::SubscriptionState state);
-  void overtaken() { topic.plain = false; }  // some reader may be
+  void overtaken() {  // some reader may be
+    topic.plain = false;
+    topic.copied = true;
+  }
   std::array<bool, 3> packs{};               // this publisher's frames of two lines are packed, two messages each
 
   // Publisher::claim, commit. False: `blocker` is in the way.

@@ -2,6 +2,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <atomic>
 #include <chrono>
 #include <cstdio>
 #include <map>
@@ -112,12 +113,21 @@ bool all_done(const Bus& bus, std::uint32_t topic) {
   return false;
 }
 
-// The segment's memory, which kills its process at the n-th entry that is asked for, after a note of the jobs under way.
-struct TornMemory : ringway::detail::SegmentMemory {
+// A word of an entry whose n-th access kills the process, after a note of the jobs under way.
+struct TornWord {
   static inline std::uint64_t left = 0;
   static inline std::array<ringway::detail::Taken, 2> jobs;
   static inline Ledger* ledger = nullptr;
-  ringway::detail::InFlightEntry& entry(std::uint32_t group, std::uint32_t index) const {
+
+  std::uint64_t load(std::memory_order order) const noexcept { return step().load(order); }
+  void store(std::uint64_t value, std::memory_order order) noexcept { step().store(value, order); }
+  bool compare_exchange_strong(std::uint64_t& seen, std::uint64_t value, std::memory_order success,
+                               std::memory_order failure) noexcept {
+    return step().compare_exchange_strong(seen, value, success, failure);
+  }
+
+ private:
+  std::atomic<std::uint64_t>& step() const noexcept {
     if (left == 0) {
       Head head{};
       for (const auto& job : jobs)
@@ -125,7 +135,20 @@ struct TornMemory : ringway::detail::SegmentMemory {
       ::raise(SIGKILL);
     }
     --left;
-    return SegmentMemory::entry(group, index);
+    return word_;
+  }
+  mutable std::atomic<std::uint64_t> word_;
+};
+struct TornEntry {  // as InFlightEntry
+  TornWord word;
+  TornWord position;
+  std::atomic<std::uint64_t> time_ns;
+  std::array<std::atomic<std::uint64_t>, ringway::detail::kReasonWords> reason;
+};
+static_assert(sizeof(TornEntry) == sizeof(ringway::detail::InFlightEntry));
+struct TornMemory : ringway::detail::SegmentMemory {
+  TornEntry& entry(std::uint32_t group, std::uint32_t index) const {
+    return reinterpret_cast<TornEntry&>(SegmentMemory::entry(group, index));
   }
 };
 
@@ -192,22 +215,24 @@ int run_torn_member(const Place& place, std::uint32_t topic, std::uint32_t crew)
   while (memory.subscription(row).kind != SubscriptionKind::group) ++row;
   RingMember<TornMemory> ring;
   ring.attach(memory, row, 0, slot, memory.member(0, slot).incarnation);
-  TornMemory::ledger = &ledger;
-  auto& jobs = TornMemory::jobs;
+  TornWord::ledger = &ledger;
+  auto& jobs = TornWord::jobs;
   while (told_to_end == 0 && ledger.draining == 0) {
-    TornMemory::left = random() % 7;
+    TornWord::left = random() % 12;
     jobs = {};
     std::uint32_t got = 0;
     const bool other = random() % 4 == 0;  // another's; its dead owners are left to those who live
     std::uint64_t due = 0;
     const auto now = static_cast<std::uint64_t>(std::chrono::steady_clock::now().time_since_epoch().count());
-    const Took took = other ? ring.take_over(jobs[0], now, due, [](std::uint32_t) { return false; })
+    const Took took = other ? ring.take_over(
+                                  jobs[0], now, due, [](std::uint32_t) { return false; }, [](Taken&) { return true; })
                             : ring.take(jobs.data(), 2, now, got);
     if (took != Took::job) continue;
     Head head{};
     if (!other && random() % 2 == 0 && read_head({jobs[0].found.payload, jobs[0].found.length}, head)) {
       ledger.job[head.serial] = pack({JobWord::acking, 1, crew});
-      memory.entry(0, jobs[0].entry).position.store(0);  // half of an acknowledgment
+      TornWord::left = random() % 2;
+      ring.ack(jobs[0]);
     }
     ::raise(SIGKILL);
   }

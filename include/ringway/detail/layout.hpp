@@ -283,42 +283,45 @@ inline constexpr std::size_t kReasonWords = 5;
 // only after the exchange that made the entry its own.
 struct alignas(kLine) InFlightEntry {
   std::atomic<std::uint64_t> word;      // below
-  std::atomic<std::uint64_t> position;  // of the job, plus 1; 0: none yet, or no more
+  std::atomic<std::uint64_t> position;  // of the job, if it has one
   std::atomic<std::uint64_t> time_ns;   // CLOCK_MONOTONIC. held: since when; returned: not before then
   std::array<std::atomic<std::uint64_t>, kReasonWords> reason;  // text: why it came back
 };
 
-// free -> trying -> held -> free, or -> returned -> held. Only its owner changes an entry that is trying or held; another
-// member may once the owner is dead.
-enum class EntryState : std::uint8_t { free = 0, trying = 1, held = 2, returned = 3 };
+// free -> kept -> trying -> held -> kept or free, or -> returned -> held. kept: without a job, for its owner's next one. Only its
+// owner changes an entry that is kept, trying or held; another member may once the owner is dead.
+enum class EntryState : std::uint8_t { free = 0, trying = 1, held = 2, returned = 3, kept = 4 };
+constexpr bool has_job(EntryState state) { return state != EntryState::free && state != EntryState::kept; }
 
-// An entry's word: state:2 | again:1 | died:1 | owner:10 | attempt:14 | incarnation:16 | use:20.
+// An entry's word: state:3 | again:1 | died:1 | owner:10 | attempt:14 | incarnation:16 | use:19.
 struct JobWord {
   EntryState state = EntryState::free;
-  bool again = false;             // it may have been handed out before, though no attempt is counted
+  bool again = false;  // the dead one who was taking it may have lost it to another: handed out as a checked copy
   bool died = false;              // the last one who had it in hand ended without an answer
   std::uint32_t owner = 0;        // member slot
   std::uint32_t attempt = 0;      // how often it was handed to a user; stays at kMaxAttempts
   std::uint32_t incarnation = 0;  // of the owner, the low bits
-  std::uint32_t use = 0;  // grows at each free -> trying, so that an exchange never takes a later job for an earlier
+  std::uint32_t use = 0;  // grows with each job, so that an exchange never takes a later one for an earlier
 };
 inline constexpr std::uint32_t kMaxAttempts = (1U << 14) - 1;
 inline constexpr std::uint32_t kIncarnationMask = 0xFFFF;
-inline constexpr std::uint32_t kUseMask = (1U << 20) - 1;
+inline constexpr std::uint32_t kUseMask = (1U << 19) - 1;
+inline constexpr std::uint64_t kOneAttempt = 1ULL << 15;  // added to a word
+inline constexpr std::uint64_t kOneUse = 1ULL << 45;      // as above; modulo 2^19 by itself
 constexpr std::uint64_t pack_word(const JobWord& word) {
-  return static_cast<std::uint64_t>(word.state) | std::uint64_t{word.again} << 2 | std::uint64_t{word.died} << 3 |
-         std::uint64_t{word.owner & (kMaxMembers - 1)} << 4 | std::uint64_t{word.attempt & kMaxAttempts} << 14 |
-         std::uint64_t{word.incarnation & kIncarnationMask} << 28 | std::uint64_t{word.use & kUseMask} << 44;
+  return static_cast<std::uint64_t>(word.state) | std::uint64_t{word.again} << 3 | std::uint64_t{word.died} << 4 |
+         std::uint64_t{word.owner & (kMaxMembers - 1)} << 5 | std::uint64_t{word.attempt & kMaxAttempts} << 15 |
+         std::uint64_t{word.incarnation & kIncarnationMask} << 29 | std::uint64_t{word.use & kUseMask} << 45;
 }
-constexpr EntryState state_of(std::uint64_t word) { return static_cast<EntryState>(word & 3); }
+constexpr EntryState state_of(std::uint64_t word) { return static_cast<EntryState>(word & 7); }
 constexpr JobWord unpack_word(std::uint64_t word) {
   return {state_of(word),
-          (word >> 2 & 1) != 0,
           (word >> 3 & 1) != 0,
-          static_cast<std::uint32_t>(word >> 4 & (kMaxMembers - 1)),
-          static_cast<std::uint32_t>(word >> 14 & kMaxAttempts),
-          static_cast<std::uint32_t>(word >> 28 & kIncarnationMask),
-          static_cast<std::uint32_t>(word >> 44)};
+          (word >> 4 & 1) != 0,
+          static_cast<std::uint32_t>(word >> 5 & (kMaxMembers - 1)),
+          static_cast<std::uint32_t>(word >> 15 & kMaxAttempts),
+          static_cast<std::uint32_t>(word >> 29 & kIncarnationMask),
+          static_cast<std::uint32_t>(word >> 45)};
 }
 
 // packed: `count` messages of `length` bytes each. Message i starts i strides behind the payload's start (see stride_of), its
