@@ -96,13 +96,13 @@ class MemberAttachment : public Attachment {
   std::uint32_t max_attempts = 0;  // as the group has it
   std::uint64_t retry_delay_ns = 0;
   bool waits_for_dead_letters = false;
-  std::string dead_letter;                      // empty: none
-  std::unique_ptr<PublisherCore> dead_letters;  // opened by the first
-  std::uint64_t probe_at = 0;                   // ns: then the owners of jobs are looked at again
-  std::uint64_t due = 0;                        // ns: then a job that came back is due
-  std::map<std::uint32_t, AlignedBytes> copies;   // by entry, of jobs in hand: see jobs.hpp
-  bool full = false;                            // the last take found no free entry
-  std::uint64_t stuck_at = 0;                   // as of a reader
+  std::string dead_letter;                       // empty: none
+  std::unique_ptr<PublisherCore> dead_letters;   // opened by the first
+  std::uint64_t probe_at = 0;                    // ns: then the owners of jobs are looked at again
+  std::uint64_t due = 0;                         // ns: then a job that came back is due
+  std::map<std::uint32_t, AlignedBytes> copies;  // by entry, of jobs in hand: see jobs.hpp
+  bool full = false;                             // the last take found no free entry
+  std::uint64_t stuck_at = 0;                    // as of a reader
   std::uint32_t stuck = 0;
 };
 

@@ -145,7 +145,8 @@ bool take_returned(MemberCore& core, Taken& job, std::uint64_t now, Waiting& wai
   };
   for (std::uint32_t buried = 0; buried <= memory.max_in_flight; ++buried) {
     std::uint64_t due = kNever;
-    const Took took = core.ring.take_over(job, now, due, is_dead, [&core](Taken& it) { return copy_payload(core, it); });
+    const Took took =
+        core.ring.take_over(job, now, due, is_dead, [&core](Taken& it) { return copy_payload(core, it); });
     if (took == Took::corrupt) {
       code = corrupt_word(core.cause, "control file: the position of a job", job.found.position, core.ring.next());
       return true;
@@ -198,7 +199,8 @@ Code take_once(MemberCore& core, Taken& job, std::uint64_t now, Waiting& waiting
       return corrupt_word(core.cause, "data file: size, extent and kind of a frame", jobs[0].found.size,
                           memory.max_extent);
     case Took::table_full:
-      memory.group(core.ring.group()).full.store(1, std::memory_order_relaxed);  // a hint; the backstop stands behind it
+      memory.group(core.ring.group())
+          .full.store(1, std::memory_order_relaxed);  // a hint; the backstop stands behind it
       core.cause = {};
       core.cause.about = Cause::About::in_flight;
       core.cause.value = memory.max_in_flight;

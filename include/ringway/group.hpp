@@ -86,14 +86,16 @@ RINGWAY_EXPORT Status refuse_length(MemberCore& core, std::uint64_t length, std:
 // As take_slowly, where one job is wanted and nothing stands in the way. Death in it: see jobs.hpp.
 [[gnu::always_inline]] inline Code take(MemberCore& core, std::int64_t timeout, Taken& job) noexcept {
   const auto wanted = core.prefetch - core.in_hand;
-  if (core.forked() || core.gone() || wanted == 0 || (timeout != 0 && core.interrupted->load(std::memory_order_relaxed)))
+  if (core.forked() || core.gone() || wanted == 0 ||
+      (timeout != 0 && core.interrupted->load(std::memory_order_relaxed)))
     return take_slowly(core, timeout, job);
   const auto now = static_cast<std::uint64_t>(coarse_ns());
   if (core.waiting_begin != core.waiting_end) {
     job = core.waiting[core.waiting_begin++];
     core.ring.hand_out(job, now);
   } else {
-    if (wanted != 1 || now >= core.look_at || core.ring.returns() != core.returns_seen || !core.ring.take_next(job, now))
+    if (wanted != 1 || now >= core.look_at || core.ring.returns() != core.returns_seen ||
+        !core.ring.take_next(job, now))
       return take_slowly(core, timeout, job);
     if (any_member_parked(core.ring.memory(), core.ring.group())) [[unlikely]]
       share(core);

@@ -353,7 +353,8 @@ void make_base(const std::string& directory, Base base, bool exclusive) {
       for (std::uint32_t index = 0; index < 4; ++index) {
         if (index == taken[0].entry || index == taken[1].entry) continue;
         memory.entry(0, index).position.store(memory.group(0).next.load() - (state == EntryState::kept ? 64 : 0));
-        memory.entry(0, index).word.store(pack_word({std::exchange(state, EntryState::trying), false, false, 2, 0, 1, 1}));
+        memory.entry(0, index).word.store(
+            pack_word({std::exchange(state, EntryState::trying), false, false, 2, 0, 1, 1}));
       }
       break;
     }

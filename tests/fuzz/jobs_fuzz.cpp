@@ -233,8 +233,7 @@ class Run {
     std::uint32_t usable = 0;
     for (std::uint32_t index = 0; index < kInFlight; ++index) {
       const detail::JobWord word = detail::unpack_word(memory_.entry(0, index).word.load());
-      const bool kept =
-          word.state == detail::EntryState::kept && word.owner == slot && word.incarnation == incarnation;
+      const bool kept = word.state == detail::EntryState::kept && word.owner == slot && word.incarnation == incarnation;
       if (kept || word.state == detail::EntryState::free) ++usable;
     }
     return usable;

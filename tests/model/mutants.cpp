@@ -227,7 +227,9 @@ constexpr Mutant kWeak[] = {
     {"K4", relaxed, nullptr, "K5 fails if it is old; what was done below it is ordered by K3, K6, and the chain of K5"},
     {"K5", relaxed, "jobs", nullptr},
     {"K6", relaxed, "jobs", nullptr},
-    {"T0", relaxed, "jobs-park", nullptr},
+    {"T0", relaxed, nullptr,
+     "T4 decides; what lies there is ordered by its tag (G1); who lies down or wakes loads it behind a fence (B3, "
+     "B14)"},
     {"T2", relaxed, nullptr,
      "a scan that needs it has seen T4; else it finds the position of T17, or an earlier one, which is lower"},
     {"T3", relaxed, "jobs-die", nullptr},

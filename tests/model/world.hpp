@@ -35,7 +35,7 @@ class World {
     topic.plain = false;
     topic.copied = true;
   }
-  std::array<bool, 3> packs{};               // this publisher's frames of two lines are packed, two messages each
+  std::array<bool, 3> packs{};  // this publisher's frames of two lines are packed, two messages each
 
   // Publisher::claim, commit. False: `blocker` is in the way.
   bool publish(unsigned slot, unsigned lines, detail::Blocker& blocker);

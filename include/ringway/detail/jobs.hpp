@@ -287,7 +287,6 @@ class RingMember {
     entry_at(index).word.store(now, std::memory_order_release);
   }
 
-
   // Says which job this member is about to take.
   void announce(const Taken& job) noexcept {
     auto& entry = entry_at(job.entry);
@@ -346,8 +345,8 @@ bool RingMember<Memory>::claim_free_entry(Taken& job) noexcept {
       auto& used = header().entries_used;
       std::uint32_t seen = std::max(used_seen_, used.load(std::memory_order_relaxed));  // the exchange decides
       // relaxed: whoever must look at this entry has seen T4. Death after it: a free entry that is looked at.
-      while (seen <= index && !used.compare_exchange_strong(seen, index + 1, std::memory_order_relaxed,
-                                                            std::memory_order_relaxed)) {
+      while (seen <= index &&
+             !used.compare_exchange_strong(seen, index + 1, std::memory_order_relaxed, std::memory_order_relaxed)) {
       }
       used_seen_ = std::max(seen, index + 1);
       job.word = next_use(word);

@@ -296,12 +296,12 @@ constexpr bool has_job(EntryState state) { return state != EntryState::free && s
 // An entry's word: state:3 | again:1 | died:1 | owner:10 | attempt:14 | incarnation:16 | use:19.
 struct JobWord {
   EntryState state = EntryState::free;
-  bool again = false;  // the dead one who was taking it may have lost it to another: handed out as a checked copy
-  bool died = false;              // the last one who had it in hand ended without an answer
-  std::uint32_t owner = 0;        // member slot
+  bool again = false;       // the dead one who was taking it may have lost it to another: handed out as a checked copy
+  bool died = false;        // the last one who had it in hand ended without an answer
+  std::uint32_t owner = 0;  // member slot
   std::uint32_t attempt = 0;      // how often it was handed to a user; stays at kMaxAttempts
   std::uint32_t incarnation = 0;  // of the owner, the low bits
-  std::uint32_t use = 0;  // grows with each job, so that an exchange never takes a later one for an earlier
+  std::uint32_t use = 0;          // grows with each job, so that an exchange never takes a later one for an earlier
 };
 inline constexpr std::uint32_t kMaxAttempts = (1U << 14) - 1;
 inline constexpr std::uint32_t kIncarnationMask = 0xFFFF;
