@@ -184,8 +184,10 @@ void join_and_take_with_bits(Actor& a) {
     bed.word->fetch_or(bed.bit);
 }
 void ack(Actor& a) { a.status = a.jobs.back().ack(); }
-void join_and_finish_one(Actor& a) {
-  join_and_take(a);
+// The gate stays at the first job; the second one's entry is kept.
+void join_and_finish_the_second(Actor& a) {
+  join_and_take_two(a);
+  take(a);
   ack(a);
 }
 void nack(Actor& a) { a.status = a.jobs.back().nack(ringway::Timeout(0ms), "not now"); }
@@ -258,7 +260,7 @@ const std::vector<Operation>& operations() {
       {"detach-durable", Base::few, true, true, subscribe, detach, nothing},
       {"detach-ephemeral", Base::few, true, true, subscribe_ephemeral, detach, nothing},
       {"take", Base::jobs, true, false, join_one, take, has_job},
-      {"take-next", Base::jobs, true, false, join_and_finish_one, take, has_job},  // into the same entry
+      {"take-next", Base::jobs, true, false, join_and_finish_the_second, take, has_job},  // into the same entry
       {"take-two", Base::jobs, true, false, join_two, take, has_job},
       {"hand-out", Base::jobs, true, false, join_and_take_two, take, has_job},
       {"ack", Base::jobs, true, true, join_and_take, ack, went_well, 0, 0, false, false, 1},
