@@ -120,8 +120,8 @@ inline void acknowledge(MemberCore& core, const Taken& job) noexcept {
 
 }  // namespace detail
 
-// A job, or the reason why there is none. A view into the ring until it is answered. A handle that goes without an answer is
-// a nack. Keeps its attachment alive.
+// A job, or the reason why there is none. A view into the ring until it is answered; a copy, if a member that died in taking
+// it may have lost it to another. A handle that goes without an answer is a nack. Keeps its attachment alive.
 class RINGWAY_EXPORT Job {
  public:
   Job(Job&& other) noexcept
