@@ -197,7 +197,7 @@ class RingMember {
   [[nodiscard]] bool any_free() const noexcept {
     const std::uint32_t used = entries_used(memory_, group_);
     if (used < memory_.max_in_flight) return true;
-    for (std::uint32_t index = 0; index < used; ++index)  // relaxed: T2 decides
+    for (std::uint32_t index = 0; index < used; ++index)  // relaxed: T18 decides
       if (state_of(entry_at(index).word.load(std::memory_order_relaxed)) == EntryState::free) return true;
     return false;
   }
