@@ -129,11 +129,21 @@ Code bury(MemberCore& core, const Taken& job, Waiting& waiting) noexcept {
   return Code::ok;
 }
 
+// Lets go of the copies whose jobs are answered.
+void forget_copies(MemberCore& core) noexcept {
+  std::erase_if(core.attachment->copies, [&core](const auto& copy) {
+    const InFlightEntry& entry = core.ring.memory().entry(core.ring.group(), copy.first);
+    const JobWord word = unpack_word(entry.word.load(std::memory_order_relaxed));  // own word, if it still is
+    return word.state != EntryState::held || !word.again || word.owner != core.ring.slot();
+  });
+}
+
 // A job that came back and is due, or a dead member's. True: the call ends with `code`. False: there is none.
 bool take_returned(MemberCore& core, Taken& job, std::uint64_t now, Waiting& waiting, Code& code) noexcept {
   MemberAttachment& attachment = *core.attachment;
   const SegmentMemory& memory = core.ring.memory();
   const auto& header = memory.group(core.ring.group());
+  forget_copies(core);
   const std::uint32_t returns = header.returns.load(std::memory_order_acquire);  // pairs with T11
   const bool probes = now >= attachment.probe_at;
   std::array<std::uint8_t, kMaxMembers> asked{};  // 1: alive, 2: dead
@@ -166,7 +176,6 @@ bool take_returned(MemberCore& core, Taken& job, std::uint64_t now, Waiting& wai
       return true;
     }
     code = bury(core, job, waiting);
-    if (was_copied(job)) forget_copy(core, job);
     if (code != Code::ok) return true;
   }
   return false;
@@ -331,8 +340,6 @@ Code take_slowly(MemberCore& core, std::int64_t timeout, Taken& job) noexcept {
     now = now_ns();
   }
 }
-
-void forget_copy(MemberCore& core, const Taken& job) noexcept { core.attachment->copies.erase(job.entry); }
 
 void after_ack(MemberCore& core) noexcept {
   const SegmentMemory& memory = core.ring.memory();

@@ -738,6 +738,33 @@ TEST_F(GroupTest, AnInterruptEndsAReceive) {
   thread.join();
 }
 
+// A member died between saying that it takes the first job and having it; perhaps another took it.
+TEST_F(GroupTest, AJobThatADeadMemberMayHaveLostComesOnceMoreAsACopy) {
+  using namespace ringway::detail;
+  ASSERT_TRUE(bus().create_group("t", "g", options()));
+  publish({"1", "2"});
+  const auto segment = map_topic(bus().directory(), "t", Role::publish);
+  const SegmentMemory& memory = segment->memory();
+  const std::uint64_t second = extent_of(memory.frame(0).size);
+  memory.group(0).entries_used.store(1);
+  memory.entry(0, 0).word.store(pack_word({EntryState::trying, false, false, 1, 0, 1, 1}));
+  memory.group(0).next.store(second);
+  auto member = bus().group_member("t", options());
+  {
+    const auto job = member.receive(1s);
+    EXPECT_EQ(job.text(), "1");
+    EXPECT_EQ(job.attempt(), 1U);
+    EXPECT_TRUE(job.redelivered());
+    EXPECT_EQ(move_gate(memory, 0, 0), 0U);
+    std::memcpy(memory.bytes_at(0) + memory.payload_offset, "X", 1);  // were it overwritten
+    EXPECT_EQ(job.text(), "1");
+  }  // no answer: it comes again, a little later, copied anew
+  auto other = member.receive(1s);
+  EXPECT_EQ(other.text(), "2");
+  EXPECT_TRUE(other.ack());
+  EXPECT_EQ(text_of(member.receive(1s)), "X");
+}
+
 // Row 56
 TEST_F(GroupTest, ARowThatNamesAGroupThatCannotBeIsCorruptForMembers) {
   auto member = bus().group_member("t", options());

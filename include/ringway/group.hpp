@@ -74,9 +74,6 @@ RINGWAY_EXPORT void record_latency(const MemberCore& core, const Taken& job) noe
 RINGWAY_EXPORT void share(const MemberCore& core) noexcept;
 // After an acknowledgment: moves the gate, wakes who waits for that.
 RINGWAY_EXPORT void after_ack(MemberCore& core) noexcept;
-// A job's payload is a copy, which goes with its answer: see jobs.hpp.
-inline bool was_copied(const Taken& job) noexcept { return unpack_word(job.word).again; }
-RINGWAY_EXPORT void forget_copy(MemberCore& core, const Taken& job) noexcept;
 // `delay` in ns; below 0: as the group has it.
 RINGWAY_EXPORT void give_back(MemberCore& core, const Taken& job, std::int64_t delay, std::string_view reason) noexcept;
 RINGWAY_EXPORT void leave(MemberCore* core) noexcept;
@@ -200,8 +197,6 @@ class RINGWAY_EXPORT Job {
   }
   Status answered() noexcept {
     --core_->in_hand;
-    if (detail::was_copied(job_)) [[unlikely]]
-      detail::forget_copy(*core_, job_);
     code_ = Code::closed;
     job_.found = {};
     drop();
@@ -210,7 +205,6 @@ class RINGWAY_EXPORT Job {
   void answer(std::int64_t delay, std::string_view reason) noexcept {
     --core_->in_hand;
     if (!core_->evicted()) detail::give_back(*core_, job_, delay, reason);
-    if (detail::was_copied(job_)) detail::forget_copy(*core_, job_);
   }
   void drop() noexcept {
     detail::MemberCore* core = std::exchange(core_, nullptr);
