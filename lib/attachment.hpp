@@ -42,7 +42,6 @@ class Attachment {
   std::unique_ptr<Segment> segment;
   ObtainedMemory memory;
   Wait wait;
-  bool timed = false;  // what is received is counted in its row by its latency
   Life life;
   Prober publishers;   // on the data file
   Prober subscribers;  // on the control file
@@ -83,6 +82,7 @@ class ReaderAttachment : public Attachment {
   AlignedBytes buffer;
   std::vector<std::uint64_t> expected;  // per publisher slot: the next sequence, or kUnknown
   std::uint64_t lost_away = 0;          // while nobody was attached; told with the next message
+  bool timed = false;                   // messages are counted by their latency
   bool gap = false;                     // overtaken since the counters were last compared
   std::uint64_t stuck_at = 0;           // the frame that tries in a row found without a tag
   std::uint32_t stuck = 0;

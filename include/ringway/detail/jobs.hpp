@@ -165,7 +165,7 @@ class RingMember {
   void let_go() noexcept {
     while (kept_count_ != 0) {
       auto& word = entry_at(kept_[--kept_count_]).word;
-      // release T19: pairs with T18, as T7 does. Death before it: kept by the dead; whoever looks for jobs frees it.
+      // release T19: as T7. Death before it: kept by the dead; whoever looks for jobs frees it.
       word.store(free_word(word.load(std::memory_order_relaxed)), std::memory_order_release);
     }
   }
