@@ -146,12 +146,15 @@ bool take_returned(MemberCore& core, Taken& job, std::uint64_t now, Waiting& wai
   forget_copies(core);
   const std::uint32_t returns = header.returns.load(std::memory_order_acquire);  // pairs with T11
   const bool probes = now >= attachment.probe_at;
-  std::array<std::uint8_t, kMaxMembers> asked{};  // 1: alive, 2: dead
-  const auto is_dead = [&](std::uint32_t slot) {
-    if (!probes || slot >= memory.max_members) return false;
-    if (asked[slot] == 0)
-      asked[slot] = attachment.subscribers.probe(member_byte(core.ring.group(), slot)) == Prober::Answer::dead ? 2 : 1;
-    return asked[slot] == 2;
+  // What the kernel said: 1, somebody lives there; 2 and more, the owner of that incarnation is dead. The next one, who may
+  // come while this call waits, is asked for anew.
+  std::array<std::uint32_t, kMaxMembers> asked{};
+  const auto is_dead = [&](std::uint32_t slot, std::uint32_t incarnation) {
+    if (!probes || slot >= memory.max_members || asked[slot] == 1) return false;
+    if (asked[slot] == incarnation + 2) return true;
+    const bool dead = attachment.subscribers.probe(member_byte(core.ring.group(), slot)) == Prober::Answer::dead;
+    asked[slot] = dead ? incarnation + 2 : 1;
+    return dead;
   };
   for (std::uint32_t buried = 0; buried <= memory.max_in_flight; ++buried) {
     std::uint64_t due = kNever;

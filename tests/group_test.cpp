@@ -391,6 +391,38 @@ TEST_F(FullDeadLetterTest, WaitHoldsTheCallAndNamesWhoIsInTheWay) {
   EXPECT_EQ(info().dead_lettered, 1U);
 }
 
+// While a member waits for space, the slot of the dead one whose job it buries gets a new owner, who takes another.
+TEST_F(FullDeadLetterTest, WhoOwnsADeadOnesSlotNowKeepsWhatItHas) {
+  auto member = bus().group_member("t", options(DeadLetterFull::wait));
+  fill();
+  publish({"killer"});
+  auto child = Child::fork([&] {
+    auto other = Bus::at(bus().directory()).group_member("t", options(DeadLetterFull::wait));
+    auto job = other.receive(kSoon);
+    ::raise(SIGKILL);
+    return 0;
+  });
+  EXPECT_EQ(child.wait(), 137);
+  std::string got;
+  std::thread burying([&] { got = text_of(member.receive(kSoon)); });
+  const auto waits = [&] {
+    for (const auto& publisher : bus().topic("t.dead").publishers)
+      if (publisher.waiting_ns) return true;
+    return false;
+  };
+  while (!waits()) std::this_thread::yield();
+  auto next = bus().group_member("t", options(DeadLetterFull::wait));
+  publish({"first"});
+  auto job = next.try_receive();
+  EXPECT_EQ(job.text(), "first");
+  publish({"second"});
+  drain();
+  burying.join();
+  EXPECT_EQ(got, "second");
+  EXPECT_TRUE(job.ack());
+  EXPECT_EQ(info().dead_lettered, 1U);
+}
+
 TEST_F(GroupTest, GroupsAndSubscriptionsOfOneTopicHaveEachTheirOwnPosition) {
   auto other_options = options();
   other_options.group = "h";

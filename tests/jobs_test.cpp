@@ -49,7 +49,7 @@ struct Half {
   Took take_over(Taken& job, bool room = true) {
     std::uint64_t due = 0;
     return member.take_over(
-        job, 100, due, [](std::uint32_t slot) { return slot == kDead; },
+        job, 100, due, [](std::uint32_t slot, std::uint32_t) { return slot == kDead; },
         [&](Taken& it) {
           copied.assign(it.found.payload, it.found.payload + it.found.length);
           it.found.payload = copied.data();
@@ -161,7 +161,7 @@ TEST(TakeOverTest, ReturnedWaitsUntilItIsDue) {
   half.memory().group(0).next.store(kFirst + 128);
   Taken job;
   std::uint64_t due = 0;
-  const auto nobody = [](std::uint32_t) { return false; };
+  const auto nobody = [](std::uint32_t, std::uint32_t) { return false; };
   const auto no_copy = [](Taken&) { return false; };
   EXPECT_EQ(half.member.take_over(job, 100, due, nobody, no_copy), Took::nothing);
   EXPECT_EQ(due, 150U);

@@ -59,7 +59,7 @@ struct Jobs : World {
     std::uint64_t due = 0;
     const Took took = members[who].take_over(
         job, 1, due,
-        [this](std::uint32_t slot) {
+        [this](std::uint32_t slot, std::uint32_t) {
           return topic.members[slot].dead.load(std::memory_order_seq_cst, Where(&kOutside)) != 0;
         },
         [this, who](Taken& it) {

@@ -224,9 +224,10 @@ int run_torn_member(const Place& place, std::uint32_t topic, std::uint32_t crew)
     const bool other = random() % 4 == 0;  // another's; its dead owners are left to those who live
     std::uint64_t due = 0;
     const auto now = static_cast<std::uint64_t>(std::chrono::steady_clock::now().time_since_epoch().count());
-    const Took took = other ? ring.take_over(
-                                  jobs[0], now, due, [](std::uint32_t) { return false; }, [](Taken&) { return true; })
-                            : ring.take(jobs.data(), 2, now, got);
+    const Took took =
+        other ? ring.take_over(
+                    jobs[0], now, due, [](std::uint32_t, std::uint32_t) { return false; }, [](Taken&) { return true; })
+              : ring.take(jobs.data(), 2, now, got);
     if (took != Took::job) continue;
     Head head{};
     if (!other && random() % 2 == 0 && read_head({jobs[0].found.payload, jobs[0].found.length}, head)) {

@@ -184,8 +184,8 @@ class RingMember {
   }
 
   // A job that came back and is due, or that a dead member had: it is this one's from here on, but not yet handed out. `due`:
-  // when the next one is due that is not yet. `is_dead(slot)` asks the kernel; alive if in doubt. `copy(job)` makes
-  // found.payload a copy, which is checked afterwards; false: there is no room for it now.
+  // when the next one is due that is not yet. `is_dead(slot, incarnation)` asks the kernel, after the word was loaded; alive
+  // if in doubt. `copy(job)` makes found.payload a copy, which is checked afterwards; false: there is no room for it now.
   template <class IsDead, class Copy>
   [[nodiscard]] Took take_over(Taken& job, std::uint64_t now_ns, std::uint64_t& due, IsDead is_dead,
                                Copy copy) noexcept;
@@ -418,7 +418,7 @@ Took RingMember<Memory>::take_over(Taken& job, std::uint64_t now_ns, std::uint64
       }
     } else {
       if (word.owner == slot_ && word.incarnation == incarnation_) continue;
-      if (!is_dead(word.owner)) continue;
+      if (!is_dead(word.owner, word.incarnation)) continue;
       if (!left_a_job(entry, word)) {
         clear(entry, seen);
         continue;
