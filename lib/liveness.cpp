@@ -50,6 +50,7 @@ Seen see_lock(int descriptor, short type, std::uint64_t byte) noexcept {
 }
 
 std::uint64_t random_scratch_byte() noexcept {
+  const Uncancelled to_the_end;
   std::uint32_t bits = 0;
   if (::getrandom(&bits, sizeof bits, GRND_NONBLOCK) != sizeof bits) bits = static_cast<std::uint32_t>(::getpid());
   return kScratchBytes + bits;
